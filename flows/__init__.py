@@ -1,0 +1,1 @@
+"""When and where: thin Prefect flows on the functions of offbeat; none yet."""

@@ -1,0 +1,1 @@
+"""What runs in production: numpy and ONNX Runtime, nothing heavier."""

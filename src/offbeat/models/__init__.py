@@ -1,0 +1,1 @@
+"""What is trained: the only importers of keras and tensorflow."""

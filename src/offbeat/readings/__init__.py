@@ -1,0 +1,1 @@
+"""What comes in: series of readings, where they come from, and what is wrong with them."""

@@ -1,0 +1,1 @@
+"""The steps of dvc.yaml: one `run` each, files in, files out."""

@@ -1,0 +1,1 @@
+"""Brute-force twins of the numeric core: plain loops, obviously right, slow."""
