@@ -1,0 +1,220 @@
+"""Detector: a network, how to score with it, and each asset's scaling, usual errors and threshold.
+
+Batch, stream and service score through this one class, so that they give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from offbeat.detection import storage
+from offbeat.detection.calibration import Calibration, choose_threshold
+from offbeat.detection.result import ScoreResult, score_result
+from offbeat.detection.runtime import Runtime
+from offbeat.detection.scaling import Scaling, fit_scaling
+from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
+from offbeat.detection.thresholds import Threshold
+from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
+from offbeat.errors import ModelError, ReadingsError
+from offbeat.params import CalibrateParams, changed
+from offbeat.readings.series import Series
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+
+@dataclass(eq=False)
+class Detector:
+    """Scores series of assets that it was calibrated for.
+
+    Attributes
+    ----------
+    runtime : Runtime
+    channels : tuple of str
+    period : Timedelta or int
+        Of the readings it learnt from; others are refused.
+    max_gap : int
+        In timesteps; how readings must be put on their grid.
+    clip : float
+        In standard deviations.
+    params : CalibrateParams
+        How errors become scores and thresholds.
+    assets : dict of str to Calibration
+    lineage : mapping of str to str
+        Data hash, git commit, params hash and version that made it.
+    """
+
+    runtime: Runtime
+    channels: tuple[str, ...]
+    period: pd.Timedelta | int
+    max_gap: int
+    clip: float
+    params: CalibrateParams
+    assets: dict[str, Calibration] = field(default_factory=dict)
+    lineage: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def window_size(self) -> int:
+        """Timesteps in a window."""
+        return self.runtime.window_size
+
+    @property
+    def delay(self) -> int:
+        """Timesteps after t whose readings may still change the score at t."""
+        return self.params.delay
+
+    @property
+    def context(self) -> int:
+        """Timesteps before t whose readings shape the score at t: what a stream must send along."""
+        return self.window_size + self.params.smoothing - 2
+
+    def score(self, series: Series) -> ScoreResult:
+        """Score every timestep of a series.
+
+        Raises
+        ------
+        ModelError
+            If its asset was never calibrated, or its channels or period are not the detector's.
+        ReadingsError
+            If no segment is as long as a window.
+        """
+        if series.asset not in self.assets:
+            known = ", ".join(sorted(self.assets)) or "none"
+            raise ModelError(
+                f"asset '{series.asset}' was never calibrated (known: {known}): "
+                "call calibrate with a span of its normal readings first"
+            )
+        calibration = self.assets[series.asset]
+        by_channel = self._channel_scores(series, calibration)
+        return score_result(
+            series, self.channels, by_channel, calibration.threshold.value, self.params.merge_gap, self._settled(series)
+        )
+
+    def calibrate(self, series: Series, **changes: object) -> Detector:
+        """Choose the threshold of an asset from a span of its normal readings, in place; return the detector.
+
+        An asset that is new to the detector gets its scaling and usual errors from the first half of the span and its
+        threshold from the second; a known one keeps them and gets its threshold from the whole span.
+
+        Parameters
+        ----------
+        series : Series
+            Normal readings, none of them in the training span.
+        **changes
+            Keys of params.yaml's `calibrate` that choose the threshold, such as `false_alarms_per_week=0.5`.
+
+        Raises
+        ------
+        ModelError, ReadingsError
+            As `score`, and if the span is too short for a single block.
+        ParamsError
+            If a change is unknown or out of range.
+        """
+        params = changed(self.params, changes)
+        normal = np.ones(series.n_timesteps, dtype=bool)
+        known = self.assets.get(series.asset)
+        if known is None:
+            half = series.n_timesteps // 2
+            known = self.learn_asset(series.rows(0, half))
+            normal[:half] = False
+        threshold = self.choose_threshold(series, self.scores(series, known), normal, params)
+        self.assets[series.asset] = replace(known, threshold=threshold)
+        return self
+
+    def learn_asset(self, series: Series) -> Calibration:
+        """Return scaling and usual errors of a new asset from normal readings; its threshold is infinite."""
+        self._check(series)
+        values = self._ordered(series)
+        for channel, column in zip(self.channels, values.T, strict=True):
+            if np.isnan(column).all():
+                raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
+        scaling = fit_scaling(values, self.clip)
+        usual = usual_errors(self.errors(series, scaling))
+        return Calibration(scaling, usual, Threshold(np.inf, "none", None))
+
+    def scores(self, series: Series, calibration: Calibration) -> FloatArray:
+        """Return the anomaly scores (T,) of a series under a calibration."""
+        return anomaly_scores(self._channel_scores(series, calibration))
+
+    def choose_threshold(
+        self, series: Series, scores: FloatArray, normal: BoolArray, params: CalibrateParams | None = None
+    ) -> Threshold:
+        """Return the threshold of scores (T,) on the timesteps that are `normal` (T,)."""
+        return choose_threshold(
+            scores,
+            normal,
+            series.segment_starts,
+            params=params or self.params,
+            block_size=self.context + self.delay + 1,
+            period_s=series.period_s,
+            asset=series.asset,
+        )
+
+    def errors(self, series: Series, scaling: Scaling) -> FloatArray:
+        """Return the squared error (T, F) of each reading in scaled units."""
+        self._check(series)
+        scaled = scaling.apply(self._ordered(series))
+
+        def errors_of(starts: IntArray) -> FloatArray:
+            windows = gather_windows(scaled, starts, self.window_size)
+            return np.square(windows - self.runtime.reconstruct(hold_missing(windows)), dtype=np.float64)
+
+        return timestep_errors(
+            errors_of,
+            series.segments,
+            series.positions,
+            len(self.channels),
+            window_size=self.window_size,
+            stride=self.params.stride,
+            delay=self.delay,
+        )
+
+    def save(self, directory: Path | str) -> None:
+        """Write the detector into a directory, whole or not at all; one that holds a detector is replaced."""
+        storage.save_detector(self, Path(directory))
+
+    @staticmethod
+    def load(directory: Path | str) -> Detector:
+        """Read a detector back.
+
+        Raises
+        ------
+        ModelError
+            If a file is missing or damaged.
+        """
+        return storage.load_detector(Path(directory))
+
+    def _channel_scores(self, series: Series, calibration: Calibration) -> FloatArray:
+        errors = self.errors(series, calibration.scaling)
+        return channel_scores(errors, calibration.usual, series.segments, self.params.smoothing)
+
+    def _settled(self, series: Series) -> BoolArray:
+        everywhere = np.ones(series.n_timesteps, dtype=bool)
+        return reach_mask(everywhere, series.segment_starts, self.context, self.delay)
+
+    def _ordered(self, series: Series) -> FloatArray:
+        return series.values[:, [series.channels.index(channel) for channel in self.channels]]
+
+    def _check(self, series: Series) -> None:
+        missing = [c for c in self.channels if c not in series.channels]
+        extra = [c for c in series.channels if c not in self.channels]
+        if missing or extra:
+            raise ModelError(
+                f"asset '{series.asset}': the model knows channels {', '.join(self.channels)}"
+                + (f"; missing here: {', '.join(missing)}" if missing else "")
+                + (f"; unknown to it: {', '.join(extra)}" if extra else "")
+            )
+        if series.period != self.period:
+            raise ModelError(
+                f"asset '{series.asset}': readings every {series.period}, the model learnt from readings every "
+                f"{self.period}: resample them, or train a model on such readings"
+            )
+        longest = max((stop - start for start, stop in series.segments), default=0)
+        if longest < self.window_size:
+            raise ReadingsError(
+                f"asset '{series.asset}': a window takes {self.window_size} timesteps, the longest stretch without a "
+                f"gap has {longest}: give more readings"
+            )

@@ -1,0 +1,101 @@
+"""What a detector says of a series: scores, alarms, and for each event when, how strongly and in which channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from offbeat.detection.events import alarm_mask, events_of
+from offbeat.detection.scores import anomaly_scores, channel_shares
+from offbeat.readings.series import Series
+from offbeat.typing import BoolArray, FloatArray
+
+LEADING_SHARE = 0.5  # an event's leading channels are the fewest that make up this share of it
+
+
+@dataclass(frozen=True)
+class Event:
+    """An alarm: rows [start, stop), its first and last timestep, how strong, and which channels lead it."""
+
+    start: int
+    stop: int
+    first: pd.Timestamp | int
+    last: pd.Timestamp | int
+    peak_score: float
+    channels: tuple[tuple[str, float], ...]  # name and share of the leading channels, strongest first
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreResult:
+    """What a detector says of a series.
+
+    Attributes
+    ----------
+    asset : str
+    channels : tuple of str
+    index : Index of length T
+    scores : ndarray of shape (T,)
+        NaN where nothing could be scored: in segments shorter than a window, and where nothing was read.
+    threshold : float
+    alarms : ndarray of shape (T,), bool
+    channel_shares : ndarray of shape (T, F)
+    events : tuple of Event
+        The runs of `alarms`.
+    settled : ndarray of shape (T,), bool
+        Where the score had all the readings before it that it asks for, and no later reading will change it.
+    """
+
+    asset: str
+    channels: tuple[str, ...]
+    index: pd.Index
+    scores: FloatArray
+    threshold: float
+    alarms: BoolArray
+    channel_shares: FloatArray
+    events: tuple[Event, ...]
+    settled: BoolArray
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a timestep: asset, score, threshold, alarm and `share.<channel>`."""
+        frame = pd.DataFrame(
+            {"asset": self.asset, "score": self.scores, "threshold": self.threshold, "alarm": self.alarms},
+            index=self.index,
+        )
+        shares = pd.DataFrame(self.channel_shares, index=self.index, columns=[f"share.{c}" for c in self.channels])
+        return pd.concat([frame, shares], axis=1)
+
+
+def score_result(
+    series: Series,
+    channels: tuple[str, ...],
+    by_channel: FloatArray,
+    threshold: float,
+    merge_gap: int,
+    settled: BoolArray,
+) -> ScoreResult:
+    """Return the result of channel scores (T, F) at a threshold."""
+    scores, shares = anomaly_scores(by_channel), channel_shares(by_channel)
+    alarms = alarm_mask(scores, threshold, max_gap=merge_gap, segment_starts=series.segment_starts)
+    events = tuple(
+        Event(
+            start=start,
+            stop=stop,
+            first=series.index[start],
+            last=series.index[stop - 1],
+            peak_score=float(np.nanmax(scores[start:stop])),
+            channels=_leading(channels, scores[start:stop], shares[start:stop]),
+        )
+        for start, stop in events_of(alarms, series.segment_starts).tolist()
+    )
+    return ScoreResult(series.asset, channels, series.index, scores, threshold, alarms, shares, events, settled)
+
+
+def _leading(channels: tuple[str, ...], scores: FloatArray, shares: FloatArray) -> tuple[tuple[str, float], ...]:
+    """Return the fewest channels that make up `LEADING_SHARE` of an event, each timestep weighing as its score."""
+    weights = np.nan_to_num(scores, nan=0.0)
+    mean = weights @ shares / weights.sum()
+    order = np.argsort(-mean, kind="stable")
+    n_leading = int(np.searchsorted(np.cumsum(mean[order]), LEADING_SHARE)) + 1
+    return tuple((channels[i], float(mean[i])) for i in order[:n_leading])

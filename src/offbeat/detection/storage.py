@@ -1,0 +1,148 @@
+"""A detector on disk: plain files and their checksums, no pickle.
+
+model.onnx      the network
+detector.json   channels, period, params, and each asset's numbers
+checksums.json  SHA-256 of the two
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from offbeat.detection.calibration import Calibration
+from offbeat.detection.runtime import Runtime
+from offbeat.detection.scaling import Scaling
+from offbeat.detection.thresholds import Threshold
+from offbeat.errors import ModelError
+from offbeat.params import CalibrateParams
+
+if TYPE_CHECKING:
+    from offbeat.detection.detector import Detector
+
+FORMAT = 1
+MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
+
+
+def save_detector(detector: Detector, directory: Path) -> None:
+    """Write a detector beside `directory` and move it there in one step."""
+    if directory.exists() and any(directory.iterdir()) and not (directory / CHECKSUMS).exists():
+        raise ModelError(f"{directory}: holds other files; give a new folder, or one that holds a detector")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
+            (scratch / name).write_bytes(content)
+        scratch.chmod(0o755)
+        replace_directory(scratch, directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def replace_directory(new: Path, directory: Path) -> None:
+    """Move `new` to `directory`; what stood there goes only after the new one is whole."""
+    old = directory.with_name(f".{directory.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.replace(old)
+    new.replace(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_detector(directory: Path) -> Detector:
+    """Read a detector, checking every file against its checksum."""
+    from offbeat.detection.detector import Detector
+
+    files = _checked_files(directory)
+    try:
+        card = json.loads(files[CARD])
+        if card["format"] != FORMAT:
+            raise ModelError(
+                f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
+            )
+        return Detector(
+            runtime=Runtime(files[MODEL]),
+            channels=tuple(card["channels"]),
+            period=_period_from(card["period"]),
+            max_gap=card["max_gap"],
+            clip=card["clip"],
+            params=CalibrateParams.model_validate(card["params"]),
+            assets={name: _calibration_from(asset, card["clip"]) for name, asset in card["assets"].items()},
+            lineage=card["lineage"],
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{directory / CARD}: not a detector ({error!r}): restore the folder") from error
+
+
+def card_of(detector: Detector) -> dict[str, Any]:
+    """Return all of a detector but its network, as JSON holds it."""
+    return {
+        "format": FORMAT,
+        "channels": list(detector.channels),
+        "window_size": detector.window_size,
+        "delay": detector.delay,
+        "context": detector.context,
+        "period": _period_to(detector.period),
+        "max_gap": detector.max_gap,
+        "clip": detector.clip,
+        "params": detector.params.model_dump(),
+        "lineage": dict(detector.lineage),
+        "assets": {name: _calibration_to(calibration) for name, calibration in sorted(detector.assets.items())},
+    }
+
+
+def _checked_files(directory: Path) -> dict[str, bytes]:
+    try:
+        sums = json.loads((directory / CHECKSUMS).read_bytes())
+        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD)}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{directory}: not a whole detector folder ({error}): restore it, or train again") from error
+    for name, content in files.items():
+        if not isinstance(sums, dict) or sums.get(name) != hashlib.sha256(content).hexdigest():
+            raise ModelError(f"{directory / name}: damaged (its checksum differs): restore it, or train again")
+    return files
+
+
+def _to_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _period_to(period: pd.Timedelta | int) -> str | int:
+    return period.isoformat() if isinstance(period, pd.Timedelta) else period
+
+
+def _period_from(stored: str | int) -> pd.Timedelta | int:
+    return pd.Timedelta(stored) if isinstance(stored, str) else stored
+
+
+def _calibration_to(calibration: Calibration) -> dict[str, Any]:
+    threshold = calibration.threshold
+    return {
+        "mean": calibration.scaling.mean.tolist(),
+        "scale": calibration.scaling.scale.tolist(),
+        "usual_error": calibration.usual.tolist(),
+        "threshold": threshold.value,
+        "method": threshold.method,
+        "promised_alarm_rate": threshold.promised_alarm_rate,
+        "warning": threshold.warning,
+    }
+
+
+def _calibration_from(stored: dict[str, Any], clip: float) -> Calibration:
+    mean, scale, usual = (np.array(stored[key], dtype=np.float64) for key in ("mean", "scale", "usual_error"))
+    threshold = Threshold(
+        float(stored["threshold"]), stored["method"], stored["promised_alarm_rate"], stored["warning"]
+    )
+    return Calibration(Scaling(mean, scale, clip), usual, threshold)

@@ -1,0 +1,114 @@
+"""Scores of a normal span to a threshold, and what that threshold promises.
+
+The default turns a false-alarm budget into a threshold through block maxima: neighbouring scores share readings, so
+only whole blocks, each at least as long as a score's reach, count as independent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from offbeat.detection.events import events_of
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold and its promise.
+
+    Attributes
+    ----------
+    value : float
+        Alarm when score > value.
+    method : str
+    promised_alarm_rate : float or None
+        False alarms per timestep at most, in expectation; None where the method promises nothing.
+    warning : str
+        Empty, or why the promise is weaker than what was asked for.
+    """
+
+    value: float
+    method: str
+    promised_alarm_rate: float | None
+    warning: str = ""
+
+
+def block_maxima(scores: FloatArray, normal: BoolArray, segment_starts: IntArray, block_size: int) -> FloatArray:
+    """Return the highest score of each whole block of `block_size` consecutive normal timesteps.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_timesteps,)
+        NaN where there is no score; a block takes the maximum of the others, and one without any is left out.
+    normal : ndarray of shape (n_timesteps,), bool
+    segment_starts : ndarray of int
+        No block crosses one.
+    block_size : int
+        In timesteps.
+    """
+    maxima = []
+    for start, stop in events_of(normal, segment_starts):
+        n_blocks = (stop - start) // block_size
+        blocks = scores[start : start + n_blocks * block_size].reshape(n_blocks, block_size)
+        blocks = blocks[~np.isnan(blocks).all(axis=1)]
+        maxima.append(np.nanmax(blocks, axis=1))
+    return np.concatenate(maxima) if maxima else np.empty(0)
+
+
+def conformal_threshold(maxima: FloatArray, block_size: int, alarm_rate: float) -> Threshold:
+    """Return the threshold that keeps false alarms within a budget.
+
+    Parameters
+    ----------
+    maxima : ndarray of shape (n_blocks,)
+        From `block_maxima`, n_blocks of at least 1.
+    block_size : int
+        In timesteps.
+    alarm_rate : float
+        The budget: false alarms per timestep.
+
+    Returns
+    -------
+    Threshold
+        At most a share a = alarm_rate · block_size of new normal blocks goes over it, in expectation over
+        exchangeable blocks. Fewer than 1/a - 1 blocks cannot promise that: then it is the highest maximum, which
+        promises 1 / (n_blocks + 1), and the warning says so.
+
+    Notes
+    -----
+    Bates et al. 2021, arXiv 2104.08279, split conformal p-values, p = (1 + #{calibration ≥ score}) / (n + 1).
+    Differs: the scores are block maxima.
+    """
+    n_blocks = len(maxima)
+    share = alarm_rate * block_size
+    rank = math.ceil((n_blocks + 1) * (1 - min(share, 1.0)) - 1e-9)
+    if rank <= n_blocks:
+        value = float(np.sort(maxima)[max(rank, 1) - 1])
+        return Threshold(value, "conformal", alarm_rate)
+    need = math.ceil(1 / share - 1)
+    promised = 1 / ((n_blocks + 1) * block_size)
+    warning = (
+        f"the budget needs {need} calibration blocks of {block_size} timesteps, got {n_blocks}: the promise is "
+        f"{promised / alarm_rate:.1f} times the budget; lengthen the calibration span or raise the budget"
+    )
+    return Threshold(float(maxima.max()), "conformal", promised, warning)
+
+
+def quantile_threshold(scores: FloatArray, quantile: float) -> Threshold:
+    """Return the `quantile` of the calibration scores.
+
+    It promises nothing: scores of neighbouring timesteps are alike, and how many alarms a share of timesteps makes
+    depends on how they cluster.
+    """
+    return Threshold(float(np.nanquantile(scores, quantile)), "quantile", None)
+
+
+def sigma_threshold(scores: FloatArray, n_sigmas: float) -> Threshold:
+    """Return mean + `n_sigmas` standard deviations of the calibration scores.
+
+    It promises nothing: scores are skewed, and no k fits all machines.
+    """
+    return Threshold(float(np.nanmean(scores) + n_sigmas * np.nanstd(scores)), "sigma", None)

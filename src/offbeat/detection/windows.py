@@ -1,0 +1,158 @@
+"""Windows over a series: where they start, what they hold, and their errors back on the timesteps.
+
+Windows are named by their starts and gathered batch by batch, so that memory grows with (T, F), never (N, W, F).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from offbeat.detection.events import events_of
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+Segments = list[tuple[int, int]]
+BATCH_SIZE = 256  # windows; small enough for the processor's cache
+
+
+def window_starts(segments: Segments, positions: IntArray, window_size: int, stride: int) -> IntArray:
+    """Return the starts of the windows that lie within one segment and begin on the stride, in ascending order.
+
+    Parameters
+    ----------
+    segments : list of (start, stop)
+        Stretches of rows that no long gap interrupts.
+    positions : ndarray of shape (n_timesteps,), int
+        Place of each row on the time grid. Windows start where it is a multiple of `stride`, so that the same
+        readings make the same windows however the series is cut.
+    window_size, stride : int
+        In timesteps; 1 <= stride <= window_size.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,), int
+    """
+    starts = [
+        np.arange(start + int(-positions[start] % stride), stop - window_size + 1, stride) for start, stop in segments
+    ]
+    return np.concatenate(starts) if starts else np.empty(0, dtype=np.int64)
+
+
+def edge_starts(segments: Segments, window_size: int) -> IntArray:
+    """Return the first and the last window of each segment that holds one, whatever the stride."""
+    pairs = [(start, stop - window_size) for start, stop in segments if stop - start >= window_size]
+    return np.unique(np.array(pairs, dtype=np.int64))
+
+
+def covered(starts: IntArray, window_size: int, n_timesteps: int) -> BoolArray:
+    """Return which timesteps (T,) lie in at least one window."""
+    edges = np.zeros(n_timesteps + 1, dtype=np.int64)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, starts + window_size, -1)
+    return np.cumsum(edges[:-1]) > 0
+
+
+def reach_mask(usable: BoolArray, segment_starts: IntArray, before: int, after: int) -> BoolArray:
+    """Return the timesteps (T,) whose `before` predecessors and `after` successors are all usable, in one segment."""
+    mask = np.zeros(len(usable), dtype=bool)
+    for start, stop in events_of(usable, segment_starts).tolist():
+        mask[start + before : max(stop - after, start)] = True
+    return mask
+
+
+def gather_windows(values: FloatArray, starts: IntArray, window_size: int) -> FloatArray:
+    """Return windows (N, W, F), a copy, of values (T, F)."""
+    view = np.lib.stride_tricks.sliding_window_view(values, window_size, axis=0)  # (T - W + 1, F, W)
+    windows: FloatArray = np.ascontiguousarray(view[starts].transpose(0, 2, 1))  # (N, W, F)
+    return windows
+
+
+def hold_missing(windows: FloatArray) -> FloatArray:
+    """Replace missing readings by the last one held in the same window and channel.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, window_size, n_channels)
+        In scaled units, NaN where a reading is missing.
+
+    Returns
+    -------
+    ndarray of the same shape
+        Readings before the first of a channel take that first one; a channel without any reading is 0, the mean of
+        its training span. These values feed the network; the error of a missing reading stays NaN.
+    """
+    missing = np.isnan(windows)
+    if not missing.any():
+        return windows
+    window_size, n_channels = windows.shape[1:]
+    rows = np.broadcast_to(np.arange(window_size)[:, None], (window_size, n_channels))
+    held = np.maximum.accumulate(np.where(missing, -1, rows), axis=1)  # row of the last reading, -1 if none yet
+    first = np.argmin(missing, axis=1)[:, None, :]  # 0 also where nothing was read
+    source = np.where(held < 0, first, held)
+    filled: FloatArray = np.take_along_axis(windows, source, axis=1)
+    return np.nan_to_num(filled, nan=0.0)
+
+
+def timestep_errors(
+    errors_of: Callable[[IntArray], FloatArray],
+    segments: Segments,
+    positions: IntArray,
+    n_channels: int,
+    *,
+    window_size: int,
+    stride: int,
+    delay: int,
+) -> FloatArray:
+    """Average the errors of the windows that cover each timestep and end at most `delay` after it.
+
+    Parameters
+    ----------
+    errors_of : callable
+        Takes starts (n,), returns the errors (n, W, F) of those windows; NaN where a reading is missing.
+    segments, positions, window_size, stride
+        As in `window_starts`.
+    n_channels : int
+    delay : int
+        In timesteps; stride - 1 <= delay < window_size.
+
+    Returns
+    -------
+    ndarray of shape (n_timesteps, n_channels)
+        NaN where the reading is missing or its segment is shorter than a window.
+
+    Notes
+    -----
+    With delay 0 an error depends on the readings up to its own timestep alone; with window_size - 1 every window
+    that covers the timestep votes. The head of a segment, where no window ends so soon, takes the error of the
+    segment's first window, and with a stride the tail that of its last.
+    """
+    n_timesteps = len(positions)
+    starts = window_starts(segments, positions, window_size, stride)
+    shape = (n_timesteps, n_channels)
+    errors, voted = _mean_error(errors_of, starts, shape, range(window_size - 1 - delay, window_size))
+    edges = edge_starts(segments, window_size)
+    if len(edges):
+        spare, reached = _mean_error(errors_of, edges, shape, range(window_size))
+        alone = reached & ~voted
+        errors[alone] = spare[alone]
+    return errors
+
+
+def _mean_error(
+    errors_of: Callable[[IntArray], FloatArray], starts: IntArray, shape: tuple[int, int], rows: range
+) -> tuple[FloatArray, BoolArray]:
+    """Return the mean over windows of the given window rows' errors (T, F), and which timesteps (T,) they reach."""
+    total, count = np.zeros(shape), np.zeros(shape)
+    voted = np.zeros(shape[0], dtype=bool)
+    for first in range(0, len(starts), BATCH_SIZE):
+        batch = starts[first : first + BATCH_SIZE]
+        errors = errors_of(batch)  # (n, W, F)
+        read = ~np.isnan(errors)
+        known = np.where(read, errors, 0.0)
+        for row in rows:  # within a row the timesteps are distinct, so that += adds each
+            total[batch + row] += known[:, row]
+            count[batch + row] += read[:, row]
+            voted[batch + row] = True
+    with np.errstate(invalid="ignore"):
+        return total / count, voted

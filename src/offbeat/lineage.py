@@ -1,0 +1,66 @@
+"""Where a detector comes from: hashes of its readings and params, the commit, the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from offbeat.params import Params
+from offbeat.preparation import Prepared
+
+
+def lineage_of(fleet: Sequence[Prepared], params: Params) -> dict[str, str]:
+    """Return `data_hash`, `params_hash`, `git_commit` and `offbeat_version`.
+
+    The data hash covers the gridded readings, the spans and the masks of every asset; the params hash the sections
+    that shape a detector.
+    """
+    return {
+        "data_hash": data_hash(fleet),
+        "params_hash": params_hash(params),
+        "git_commit": git_commit(),
+        "offbeat_version": version("offbeat"),
+    }
+
+
+def data_hash(fleet: Sequence[Prepared]) -> str:
+    """Return the SHA-256 of all that the fleet's detector learns from."""
+    digest = hashlib.sha256()
+    for prepared in fleet:
+        series = prepared.series
+        stamps = series.index.asi8 if isinstance(series.index, pd.DatetimeIndex) else series.index.to_numpy(np.int64)
+        digest.update(json.dumps([series.asset, series.channels, str(series.period)]).encode())
+        for array in (series.values, stamps, series.segment_starts, prepared.labelled, prepared.excluded):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def params_hash(params: Params) -> str:
+    """Return the SHA-256 of the sections `prepare`, `train` and `calibrate`."""
+    content = params.model_dump(include={"prepare", "train", "calibrate"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def git_commit(directory: Path | None = None) -> str:
+    """Return the commit checked out in a directory (the current one by default), or `unknown` outside a repository.
+
+    `+changes` follows where tracked files differ from it.
+    """
+    try:
+        commit = _git("rev-parse", "HEAD", directory=directory)
+        changes = _git("status", "--porcelain", "--untracked-files=no", directory=directory)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}+changes" if changes else commit
+
+
+def _git(*arguments: str, directory: Path | None) -> str:
+    done = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,183 @@
+"""params.yaml as frozen sections: the one border where parameters are checked.
+
+The file is the default. A section has none of its own, so that no value hides in code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from offbeat.errors import ParamsError
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, and every key known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PrepareParams(Section):
+    """How readings become scaled series, spans and windows."""
+
+    period: str | Count | None
+    max_gap: Annotated[int, Field(ge=0, strict=True)]
+    window_size: Annotated[int, Field(ge=4, le=1000, strict=True)]
+    train_share: Annotated[float, Field(ge=0.1, le=0.9)]
+    calibration_share: Annotated[float, Field(ge=0.05, le=0.9)]
+    held_out_share: Annotated[float, Field(ge=0.05, le=0.5)]
+    clip: Annotated[float, Field(ge=1, le=1000)]
+
+    @model_validator(mode="after")
+    def _shares_leave_a_test_span(self) -> PrepareParams:
+        if self.train_share + self.calibration_share > 0.99:
+            raise ValueError(
+                f"train_share + calibration_share must leave a test span, at most 0.99 together, "
+                f"got {self.train_share + self.calibration_share:g}"
+            )
+        return self
+
+
+class TrainParams(Section):
+    """The network and its training."""
+
+    units: Annotated[int, Field(ge=1, le=1024, strict=True)]
+    latent_size: Annotated[int, Field(ge=1, le=1024, strict=True)]
+    position_size: Annotated[int, Field(ge=2, le=64, multiple_of=2, strict=True)]
+    epochs: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    steps_per_epoch: Annotated[int, Field(ge=1, le=100_000, strict=True)]
+    batch_size: Annotated[int, Field(ge=1, le=4096, strict=True)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    clip_norm: Positive
+    patience: Count
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+
+
+class CalibrateParams(Section):
+    """How errors become scores, and scores of normal readings a threshold."""
+
+    method: Literal["conformal", "quantile", "sigma"]
+    false_alarms_per_week: Positive
+    false_alarms_per_10000_timesteps: Positive
+    quantile: Annotated[float, Field(gt=0, lt=1)]
+    n_sigmas: Positive
+    stride: Count
+    delay: Annotated[int, Field(ge=0, strict=True)]
+    smoothing: Count
+    merge_gap: Annotated[int, Field(ge=0, strict=True)]
+
+
+class EvaluateParams(Section):
+    """What the metrics and the baselines need."""
+
+    max_buffer: Count | None
+    n_components: Count
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+
+
+class Params(Section):
+    """All sections."""
+
+    prepare: PrepareParams
+    train: TrainParams
+    calibrate: CalibrateParams
+    evaluate: EvaluateParams
+
+    @model_validator(mode="after")
+    def _delay_lies_between_stride_and_window(self) -> Params:
+        stride, delay, window_size = self.calibrate.stride, self.calibrate.delay, self.prepare.window_size
+        if not stride - 1 <= delay < window_size:
+            raise ValueError(
+                f"calibrate.delay must lie from stride - 1 = {stride - 1} to window_size - 1 = {window_size - 1}, "
+                f"got {delay}"
+            )
+        return self
+
+
+def default_params_path() -> Path:
+    """Return the packaged params.yaml, or in a checkout the one at its root."""
+    packaged = Path(__file__).with_name("params.yaml")
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "params.yaml"
+
+
+def load_params(path: Path | None = None, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Params:
+    """Return the checked parameters of a file, with some values changed.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A params.yaml; the packaged one by default.
+    changes : mapping of section to mapping of key to value, optional
+        Values that replace the file's.
+
+    Raises
+    ------
+    ParamsError
+        Naming the file and the key: unknown, missing, of the wrong type or out of range.
+    """
+    path = path or default_params_path()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: not a readable YAML file: {error}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path}: must hold sections {', '.join(Params.model_fields)}, got {type(content).__name__}")
+    merged = dict(content)
+    for section, values in (changes or {}).items():
+        if not isinstance(values, Mapping):
+            raise ParamsError(f"params: section '{section}' must be a mapping of keys to values, got {values!r}")
+        merged[section] = {**(content.get(section) or {}), **values}
+    try:
+        return Params.model_validate(merged)
+    except ValidationError as error:
+        source = f"{path.name}, with changes" if changes else str(path)
+        raise ParamsError(f"{source}: {_explain(error)}") from error
+
+
+def changed(section: CalibrateParams, changes: Mapping[str, Any]) -> CalibrateParams:
+    """Return a section with some values changed.
+
+    Raises
+    ------
+    ParamsError
+        If a key is unknown or a value out of range.
+    """
+    try:
+        return CalibrateParams.model_validate({**section.model_dump(), **changes})
+    except ValidationError as error:
+        raise ParamsError(_explain(error, "calibrate")) from error
+
+
+def _explain(error: ValidationError, *within: str) -> str:
+    """Return one phrase per wrong key, the nearest known name beside a misspelt one."""
+    return "; ".join(
+        _explain_one((*within, *item["loc"]), item["type"], item["msg"], item["input"]) for item in error.errors()
+    )
+
+
+def _explain_one(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+    name = ".".join(str(part) for part in loc if part not in ("str", "constrained-int", "int"))
+    if kind == "extra_forbidden":
+        known = _known_keys(loc)
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        return f"unknown key '{name}': " + (f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}")
+    if kind == "missing":
+        return f"key '{name}' is missing: this file is the default, so every key must stand in it"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return f"{name}={value!r}: {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    if len(loc) == 1:
+        return list(Params.model_fields)
+    section: Any = Params.model_fields[str(loc[0])].annotation
+    return list(section.model_fields)

@@ -1,0 +1,166 @@
+"""Readings to what a network may learn from: spans, normal rows, scaling, window starts.
+
+One `Prepared` an asset holds the series and which of its rows serve what; nothing is ever copied window by window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offbeat.detection.events import events_of
+from offbeat.detection.scaling import Scaling, fit_scaling
+from offbeat.detection.windows import covered, window_starts
+from offbeat.errors import ReadingsError, StageError
+from offbeat.params import PrepareParams
+from offbeat.readings.folder import Folder, span_mask
+from offbeat.readings.series import Series
+from offbeat.readings.splits import Rows, Split, split_rows
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One asset, ready to learn from.
+
+    Attributes
+    ----------
+    series : Series
+    split : Split
+    labelled, excluded : ndarray of shape (T,), bool
+    scaling : Scaling
+        Fitted on the normal rows of the training span.
+    scaled : ndarray of shape (T, F), float32
+    starts, held_out_starts : ndarray of int
+        Windows of normal rows of the training span, and of its held-out part.
+    """
+
+    series: Series
+    split: Split
+    labelled: BoolArray
+    excluded: BoolArray
+    scaling: Scaling
+    scaled: FloatArray
+    starts: IntArray
+    held_out_starts: IntArray
+
+    @property
+    def normal(self) -> BoolArray:
+        """Rows (T,) that are neither labelled nor excluded."""
+        return ~(self.labelled | self.excluded)
+
+
+def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
+    """Prepare every asset of a folder of readings.
+
+    Raises
+    ------
+    ReadingsError
+        If a span is too short, or a channel has no reading to learn from.
+    StageError
+        If a window to learn from reaches what it must not; that is a fault of offbeat.
+    """
+    splits = [_split(series, folder, params) for series in folder.series]
+    masks = [(span_mask(series, folder.labels), span_mask(series, folder.exclude)) for series in folder.series]
+    learnable = [
+        _training_values(series, split, ~(labelled | excluded))
+        for series, split, (labelled, excluded) in zip(folder.series, splits, masks, strict=True)
+    ]
+    # how much a channel usually moves in this fleet, for an asset in which it did not move
+    usual_scale = np.median(np.stack([np.nanstd(values, axis=0) for values in learnable]), axis=0)
+    fleet = []
+    for series, split, (labelled, excluded), values in zip(folder.series, splits, masks, learnable, strict=True):
+        scaling = fit_scaling(values, params.clip, usual_scale)
+        normal = ~(labelled | excluded)
+        prepared = Prepared(
+            series=series,
+            split=split,
+            labelled=labelled,
+            excluded=excluded,
+            scaling=scaling,
+            scaled=scaling.apply(series.values),
+            starts=_starts(series, split.train, normal, params.window_size, "training"),
+            held_out_starts=_starts(series, split.held_out, normal, params.window_size, "held-out"),
+        )
+        check_no_leak(prepared, params.window_size)
+        fleet.append(prepared)
+    return fleet
+
+
+def check_no_leak(prepared: Prepared, window_size: int) -> None:
+    """Raise StageError if a window to learn from has a row that it must not have.
+
+    Such rows are labelled, excluded, outside the window's own span, or on the other side of a long gap; and the spans
+    themselves must stand in order, a window apart.
+    """
+    asset, split = prepared.series.asset, prepared.split
+    for name, starts, rows in (
+        ("training", prepared.starts, split.train),
+        ("held-out", prepared.held_out_starts, split.held_out),
+    ):
+        touched = covered(starts, window_size, prepared.series.n_timesteps)
+        if (touched & ~prepared.normal).any():
+            row = int(np.flatnonzero(touched & ~prepared.normal)[0])
+            raise StageError(f"leak: a {name} window of asset '{asset}' has labelled or excluded row {row}")
+        if touched[: rows[0]].any() or touched[rows[1] :].any():
+            raise StageError(f"leak: a {name} window of asset '{asset}' reaches outside rows {rows[0]} to {rows[1]}")
+        segment = np.searchsorted(prepared.series.segment_starts, starts, side="right")
+        if (segment != np.searchsorted(prepared.series.segment_starts, starts + window_size - 1, side="right")).any():
+            raise StageError(f"leak: a {name} window of asset '{asset}' crosses a long gap")
+    ends = (split.train[1], split.held_out[1] + window_size, split.calibration[1] + window_size)
+    begins = (split.held_out[0], split.calibration[0], split.test[0])
+    if any(end > begin for end, begin in zip(ends, begins, strict=True)):
+        raise StageError(f"leak: the spans of asset '{asset}' are less than a window apart: {split}")
+
+
+def _split(series: Series, folder: Folder, params: PrepareParams) -> Split:
+    when = folder.test_starts.get(series.asset)
+    return split_rows(
+        series,
+        embargo=params.window_size,
+        train_share=params.train_share,
+        calibration_share=params.calibration_share,
+        held_out_share=params.held_out_share,
+        test_start=None if when is None else series.row_of(when),
+    )
+
+
+def _training_values(series: Series, split: Split, normal: BoolArray) -> FloatArray:
+    """Return the normal readings (n, F) of the training span without its held-out part."""
+    start, stop = split.train
+    values = series.values[start:stop][normal[start:stop]]
+    if not len(values):
+        raise ReadingsError(
+            f"asset '{series.asset}': every row of its training span is labelled or excluded: "
+            "give more normal readings, or a larger prepare.train_share"
+        )
+    for channel, column in zip(series.channels, values.T, strict=True):
+        if np.isnan(column).all():
+            raise ReadingsError(
+                f"asset '{series.asset}': channel '{channel}' has no reading in the training span: "
+                "drop the column from all assets, or give readings of it"
+            )
+    return values
+
+
+def _starts(series: Series, rows: Rows, normal: BoolArray, window_size: int, name: str) -> IntArray:
+    usable = normal.copy()
+    usable[: rows[0]] = False
+    usable[rows[1] :] = False
+    runs = [(start, stop) for start, stop in events_of(usable, series.segment_starts).tolist()]
+    starts = window_starts(runs, series.positions, window_size, stride=1)
+    if not len(starts):
+        longest = max((stop - start for start, stop in runs), default=0)
+        raise ReadingsError(
+            f"asset '{series.asset}': its {name} span has no {window_size} normal rows in a row (at most {longest}): "
+            "give more readings, mark fewer rows, raise prepare.max_gap or shorten prepare.window_size"
+        )
+    return starts
+
+
+def still_channels(prepared: Prepared) -> list[str]:
+    """Return the channels that do not move in the training span: they teach the network nothing."""
+    values = _training_values(prepared.series, prepared.split, prepared.normal)
+    still = np.nanmin(values, axis=0) == np.nanmax(values, axis=0)
+    return [channel for channel, stands in zip(prepared.series.channels, still, strict=True) if stands]
