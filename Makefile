@@ -1,34 +1,34 @@
-# Everything runs from .venv; `make setup` fills it from the lock file and does nothing when it is up to date.
+# Everything runs from .venv; `make setup` fills it from the lock file and does nothing while that is unchanged.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # quiet, and no telemetry
 export TF_CPP_MIN_LOG_LEVEL := 3
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run test lint bench setup clean
+.PHONY: run test lint lock setup clean
 
-run: setup      ## train, calibrate and evaluate on the bundled fleet
-	@dvc pull --quiet data
+run: setup            ## train, calibrate and evaluate; on the bundled fleet, unless data/ holds something else
+	@test -d data || dvc pull --quiet data.dvc
 	@dvc repro
 	@offbeat summary
 
-test: setup lint ## lint, types and every test
+test: setup lint      ## style, types and every test
 	@pytest
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy
 
-bench: setup    ## real readings, when ../shared/data is there
-	@python benchmarks/accuracy.py
+setup: .venv/ready    ## the environment; a few minutes the first time
 
-setup: .venv/ready
-
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements.lock pyproject.toml scripts/setup.sh
 	@echo "Setting up .venv (a few minutes the first time) ..."
-	@bash scripts/setup.sh "$(PYTHON)"
+	@bash scripts/setup.sh
 	@touch $@
+
+lock:                 ## solve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra train --extra pipeline --group dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
 
 clean:
 	rm -rf .venv artifacts

@@ -129,3 +129,90 @@ def naive_grid(stamps, values, period, max_gap):
         grid.append([sum(column) / len(column) if column else float("nan") for column in columns])
         last = point
     return index, grid, starts
+
+
+# --- windows and scores -----------------------------------------------------------------------------------------------
+
+
+def window_starts(segments, positions, window_size, stride):
+    return [
+        t for start, stop in segments for t in range(start, stop - window_size + 1) if positions[t] % stride == 0
+    ]
+
+
+def edge_starts(segments, window_size):
+    return sorted({t for start, stop in segments for t in (start, stop - window_size) if t >= start})
+
+
+def covered(starts, window_size, n_timesteps):
+    return [any(start <= t < start + window_size for start in starts) for t in range(n_timesteps)]
+
+
+def reach_mask(usable, segments, before, after):
+    return [
+        start <= t - before and t + after < stop and all(usable[t - before : t + after + 1])
+        for start, stop in segments
+        for t in range(start, stop)
+    ]
+
+
+def hold_missing(window):
+    columns = []
+    for column in zip(*window, strict=True):
+        read = [value for value in column if value == value]
+        last, held = read[0] if read else 0.0, []
+        for value in column:
+            last = value if value == value else last
+            held.append(last)
+        columns.append(held)
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def timestep_errors(window_errors, segments, positions, n_channels, window_size, stride, delay):
+    """Take the errors of the window at each start, rows of channels, from the mapping `window_errors`."""
+    errors = []
+    for start, stop in segments:
+        for t in range(start, stop):
+            near = [s for s in range(t - window_size + 1, t + 1) if start <= s and s + window_size <= stop]
+            votes = [s for s in near if positions[s] % stride == 0 and s + window_size - 1 - t <= delay]
+            votes = votes or [s for s in near if s in (start, stop - window_size)]
+            errors.append([mean([window_errors[s][t - s][f] for s in votes]) for f in range(n_channels)])
+    return errors
+
+
+def mean(values):
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else float("nan")
+
+
+def trailing_mean(values, segments, width):
+    return [
+        [mean(column[max(start, t + 1 - width) : t + 1]) for column in zip(*values, strict=True)]
+        for start, stop in segments
+        for t in range(start, stop)
+    ]
+
+
+def usual_errors(errors, least):
+    means = [mean(column) for column in zip(*errors, strict=True)]
+    others = mean(means)
+    others = 1.0 if others != others else others
+    return [max(others if value != value else value, least) for value in means]
+
+
+def channel_shares(by_channel):
+    shares = []
+    for row in by_channel:
+        total = sum(value for value in row if value == value)
+        shares.append([value / total if value == value and total > 0 else 0.0 for value in row])
+    return shares
+
+
+def block_maxima(scores, normal, segment_starts, block_size):
+    maxima = []
+    for start, stop in events_of(normal, segment_starts):
+        while start + block_size <= stop:
+            known = [score for score in scores[start : start + block_size] if score == score]
+            maxima += [max(known)] if known else []
+            start += block_size
+    return maxima

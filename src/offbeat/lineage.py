@@ -12,39 +12,37 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from offbeat.params import Params
+from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 
 
-def lineage_of(fleet: Sequence[Prepared], params: Params) -> dict[str, str]:
-    """Return `data_hash`, `params_hash`, `git_commit` and `offbeat_version`.
-
-    The data hash covers the gridded readings, the spans and the masks of every asset; the params hash the sections
-    that shape a detector.
-    """
+def lineage_of(
+    data_hash: str, prepare: PrepareParams, train: TrainParams, calibrate: CalibrateParams
+) -> dict[str, str]:
+    """Return `data_hash`, `params_hash`, `git_commit` and `offbeat_version`."""
     return {
-        "data_hash": data_hash(fleet),
-        "params_hash": params_hash(params),
+        "data_hash": data_hash,
+        "params_hash": params_hash(prepare, train, calibrate),
         "git_commit": git_commit(),
         "offbeat_version": version("offbeat"),
     }
 
 
 def data_hash(fleet: Sequence[Prepared]) -> str:
-    """Return the SHA-256 of all that the fleet's detector learns from."""
+    """Return the SHA-256 of the gridded readings, the segments, the masks and the spans of every asset."""
     digest = hashlib.sha256()
     for prepared in fleet:
         series = prepared.series
         stamps = series.index.asi8 if isinstance(series.index, pd.DatetimeIndex) else series.index.to_numpy(np.int64)
-        digest.update(json.dumps([series.asset, series.channels, str(series.period)]).encode())
+        digest.update(json.dumps([series.asset, series.channels, str(series.period), vars(prepared.split)]).encode())
         for array in (series.values, stamps, series.segment_starts, prepared.labelled, prepared.excluded):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def params_hash(params: Params) -> str:
-    """Return the SHA-256 of the sections `prepare`, `train` and `calibrate`."""
-    content = params.model_dump(include={"prepare", "train", "calibrate"})
+def params_hash(prepare: PrepareParams, train: TrainParams, calibrate: CalibrateParams) -> str:
+    """Return the SHA-256 of the sections that shape a detector."""
+    content = {"prepare": prepare.model_dump(), "train": train.model_dump(), "calibrate": calibrate.model_dump()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -126,7 +126,7 @@ def load_params(path: Path | None = None, changes: Mapping[str, Mapping[str, Any
     path = path or default_params_path()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ParamsError(f"{path}: not a readable YAML file: {error}") from error
     if not isinstance(content, dict):
         raise ParamsError(f"{path}: must hold sections {', '.join(Params.model_fields)}, got {type(content).__name__}")
@@ -134,7 +134,8 @@ def load_params(path: Path | None = None, changes: Mapping[str, Mapping[str, Any
     for section, values in (changes or {}).items():
         if not isinstance(values, Mapping):
             raise ParamsError(f"params: section '{section}' must be a mapping of keys to values, got {values!r}")
-        merged[section] = {**(content.get(section) or {}), **values}
+        held = content.get(section, {})
+        merged[section] = {**held, **values} if isinstance(held, Mapping) else held
     try:
         return Params.model_validate(merged)
     except ValidationError as error:
@@ -173,6 +174,8 @@ def _explain_one(loc: tuple[int | str, ...], kind: str, message: str, value: Any
         return f"key '{name}' is missing: this file is the default, so every key must stand in it"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
+    if kind == "model_type":
+        return f"section '{name}' must be a mapping of keys to values, got {value!r}"
     return f"{name}={value!r}: {message[0].lower()}{message[1:]}"
 
 

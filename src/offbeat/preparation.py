@@ -5,19 +5,22 @@ One `Prepared` an asset holds the series and which of its rows serve what; nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from offbeat.detection.events import events_of
 from offbeat.detection.scaling import Scaling, fit_scaling
-from offbeat.detection.windows import covered, window_starts
+from offbeat.detection.windows import covered, reach_mask, window_starts
 from offbeat.errors import ReadingsError, StageError
 from offbeat.params import PrepareParams
 from offbeat.readings.folder import Folder, span_mask
 from offbeat.readings.series import Series
 from offbeat.readings.splits import Rows, Split, split_rows
 from offbeat.typing import BoolArray, FloatArray, IntArray
+
+HELD_OUT_WINDOWS = 2000  # at most, over the fleet: enough to decide when to stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +70,7 @@ def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
         _training_values(series, split, ~(labelled | excluded))
         for series, split, (labelled, excluded) in zip(folder.series, splits, masks, strict=True)
     ]
-    # how much a channel usually moves in this fleet, for an asset in which it did not move
-    usual_scale = np.median(np.stack([np.nanstd(values, axis=0) for values in learnable]), axis=0)
+    usual_scale = _usual_scale(learnable)
     fleet = []
     for series, split, (labelled, excluded), values in zip(folder.series, splits, masks, learnable, strict=True):
         scaling = fit_scaling(values, params.clip, usual_scale)
@@ -114,6 +116,43 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
         raise StageError(f"leak: the spans of asset '{asset}' are less than a window apart: {split}")
 
 
+def laid_end_to_end(fleet: Sequence[Prepared]) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return the scaled readings of all assets (sum of T, F), and the starts of training and held-out windows in them.
+
+    The held-out windows are thinned evenly to at most `HELD_OUT_WINDOWS`.
+    """
+    offsets = np.cumsum([0] + [prepared.series.n_timesteps for prepared in fleet[:-1]])
+    values = np.concatenate([prepared.scaled for prepared in fleet])
+    starts = np.concatenate([p.starts + offset for p, offset in zip(fleet, offsets, strict=True)])
+    held_out = np.concatenate([p.held_out_starts + offset for p, offset in zip(fleet, offsets, strict=True)])
+    kept = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), HELD_OUT_WINDOWS)).astype(np.int64))
+    return values, starts, held_out[kept]
+
+
+def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
+    """Return the timesteps (T,), up to the end of the calibration span, whose scores count for the threshold.
+
+    All the readings that shape such a score, `context` before it and `delay` after it, are normal and lie after the
+    training span.
+    """
+    start, stop = prepared.split.calibration
+    usable = prepared.normal[:stop].copy()
+    usable[: prepared.split.held_out[1]] = False
+    segment_starts = prepared.series.rows(0, stop).segment_starts
+    counts = reach_mask(usable, segment_starts, context, delay)
+    counts[:start] = False
+    return counts
+
+
+def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
+    """Return the timesteps (T,), up to the end of the calibration span, at which a normal held-out window ends."""
+    (start, stop), end = prepared.split.held_out, prepared.split.calibration[1]
+    usable = prepared.normal[:end].copy()
+    usable[:start] = False
+    usable[stop:] = False
+    return reach_mask(usable, prepared.series.rows(0, end).segment_starts, window_size - 1, 0)
+
+
 def _split(series: Series, folder: Folder, params: PrepareParams) -> Split:
     when = folder.test_starts.get(series.asset)
     return split_rows(
@@ -142,6 +181,13 @@ def _training_values(series: Series, split: Split, normal: BoolArray) -> FloatAr
                 "drop the column from all assets, or give readings of it"
             )
     return values
+
+
+def _usual_scale(learnable: Sequence[FloatArray]) -> FloatArray:
+    """Return the median standard deviation (F,) of each channel over the assets in which it moves; 0 if in none."""
+    scales = np.stack([np.nanstd(values, axis=0) for values in learnable])  # (assets, F)
+    moves = np.stack([np.nanmin(values, axis=0) < np.nanmax(values, axis=0) for values in learnable])
+    return np.array([np.median(s[m]) if m.any() else 0.0 for s, m in zip(scales.T, moves.T, strict=True)])
 
 
 def _starts(series: Series, rows: Rows, normal: BoolArray, window_size: int, name: str) -> IntArray:

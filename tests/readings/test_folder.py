@@ -1,8 +1,5 @@
 """Readings from files: which column is the time, what a time may look like, what a folder must hold."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,9 +163,9 @@ def test_usual_markers_are_missing_readings(tmp_path):
 
 
 def test_blank_lines_are_skipped_but_counted(tmp_path):
-    text = "\n" + THREE.replace("00:10,2", "00:10,2\n\n") + "\n\n"
+    text = "\n" + THREE.replace("00:10,2", "00:10,2\n") + "\n\n"
     assert read_readings(write(tmp_path, "a.csv", text)).n_timesteps == 3
-    with pytest.raises(ReadingsError, match="a.csv, line 6: column 'x' must hold numbers, got 'off'"):
+    with pytest.raises(ReadingsError, match=r"a\.csv, line 6: column 'x' must hold numbers, got 'off'"):
         read_readings(write(tmp_path, "a.csv", text.replace("20,3", "20,off")))
 
 
@@ -185,6 +182,7 @@ def test_byte_order_mark_and_empty_last_column_are_ignored(tmp_path):
         ("timestamp,x\n2020-01-01,1\n", "a.csv holds a single timestamp"),
         ("timestamp\n2020-01-01\n2020-01-02\n", "a.csv has no channel"),
         ("1,2\n3,4\n", "a.csv, line 1: the first line must name the columns"),
+        ("2020-01-01,1\n2020-01-02,2\n", "a.csv, line 1: the first line must name the columns"),
         ("timestamp,x,x\n2020-01-01,1,2\n", "a.csv: column 'x' stands there more than once"),
         ("timestamp,,x\n2020-01-01,1,2\n", "a.csv: column 2 has no name"),
         ("date,time,x\n2020-01-01,10:00,2\n", "could all be the timestamp: keep or join"),
@@ -241,7 +239,7 @@ def test_folder_may_hold_the_files_themselves(tmp_path):
 def test_assets_come_in_natural_order(tmp_path):
     for name in ("pump-10.csv", "pump-2.csv", "7.csv", "fan.csv", ".hidden.csv", "readme.txt"):
         write(tmp_path, name, THREE)
-    assert [file.stem for file in reading_files(tmp_path)] == ["fan", "pump-2", "pump-10", "7"]
+    assert [file.stem for file in reading_files(tmp_path)] == ["7", "fan", "pump-2", "pump-10"]
 
 
 def test_channels_take_the_order_of_the_first_asset(tmp_path):
@@ -254,8 +252,8 @@ def test_channels_take_the_order_of_the_first_asset(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("timestamp,x,z\n2020-01-01,1,2\n2020-01-02,1,2\n", r"'pump-2' has in addition \['z'\] compared with 'pump-1'"),
-        ("timestamp,y\n2020-01-01,1\n2020-01-02,1\n", r"'pump-2' lacks \['x'\] and has in addition \['y'\]"),
+        ("timestamp,x,z\n2020-01-01,1,2\n2020-01-02,1,2\n", r"'pump-2' has in addition 'z' compared with 'pump-1'"),
+        ("timestamp,y\n2020-01-01,1\n2020-01-02,1\n", r"'pump-2' lacks 'x' and has in addition 'y'"),
         ("x\n1\n2\n", "asset 'pump-1' has timestamps and 'pump-2' an integer index"),
         (
             "timestamp,x\n2020-01-01,1\n2020-01-02,1\n",
@@ -339,15 +337,6 @@ def test_span_mask_has_both_ends():
     assert span_mask(series, [Span("a", 1, 2), Span("a", 5, 9), Span("b", 0, 5)]).tolist() == [
         False, True, True, False, False, True,
     ]  # fmt: skip
-
-
-def test_local_time_zone_of_the_machine_does_not_matter(tmp_path):
-    file = write(tmp_path, "pump-1.csv", THREE)
-    code = f"from offbeat.readings.folder import *; print(read_readings({str(file)!r}).index[0])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "TZ": "Asia/Tokyo"}, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "2020-01-01 00:00:00+00:00"
 
 
 def test_public_valve_readings_are_read():

@@ -20,10 +20,12 @@ from offbeat.detection.scaling import Scaling, fit_scaling
 from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
-from offbeat.errors import ModelError, ReadingsError
+from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.params import CalibrateParams, changed
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
+
+SCORE_KEYS = {"stride", "delay", "smoothing", "merge_gap"}  # of params.yaml's `calibrate`; the others choose thresholds
 
 
 @dataclass(eq=False)
@@ -111,8 +113,10 @@ class Detector:
         ModelError, ReadingsError
             As `score`, and if the span is too short for a single block.
         ParamsError
-            If a change is unknown or out of range.
+            If a change is unknown, out of range, or of a key that shapes the scores.
         """
+        for key in SCORE_KEYS & changes.keys():
+            raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
         normal = np.ones(series.n_timesteps, dtype=bool)
         known = self.assets.get(series.asset)
@@ -131,7 +135,8 @@ class Detector:
         for channel, column in zip(self.channels, values.T, strict=True):
             if np.isnan(column).all():
                 raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
-        scaling = fit_scaling(values, self.clip)
+        elsewhere = [known.scaling.scale for known in self.assets.values()]
+        scaling = fit_scaling(values, self.clip, np.median(elsewhere, axis=0) if elsewhere else None)
         usual = usual_errors(self.errors(series, scaling))
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
 
@@ -206,6 +211,7 @@ class Detector:
                 f"asset '{series.asset}': the model knows channels {', '.join(self.channels)}"
                 + (f"; missing here: {', '.join(missing)}" if missing else "")
                 + (f"; unknown to it: {', '.join(extra)}" if extra else "")
+                + ": give the same columns, or train a model on these"
             )
         if series.period != self.period:
             raise ModelError(

@@ -45,6 +45,6 @@ def fit_scaling(values: FloatArray, clip: float, usual_scale: FloatArray | None 
         much it moves elsewhere. Where that is zero or absent, the scale is 1.
     """
     mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    still = scale <= 1e-9 * np.maximum(np.abs(mean), 1.0)
+    still = scale <= 1e-9 * np.abs(mean)  # what rounding leaves of a constant, whatever its unit
     fallback = np.ones_like(scale) if usual_scale is None else np.where(usual_scale > 0, usual_scale, 1.0)
     return Scaling(mean, np.where(still, fallback, scale), clip)

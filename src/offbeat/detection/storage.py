@@ -34,8 +34,8 @@ MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
 
 def save_detector(detector: Detector, directory: Path) -> None:
     """Write a detector beside `directory` and move it there in one step."""
-    if directory.exists() and any(directory.iterdir()) and not (directory / CHECKSUMS).exists():
-        raise ModelError(f"{directory}: holds other files; give a new folder, or one that holds a detector")
+    directory = directory.resolve()  # a link stays a link, and "." has a name
+    _check_replaceable(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
@@ -55,7 +55,12 @@ def replace_directory(new: Path, directory: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.replace(old)
-    new.replace(directory)
+    try:
+        new.replace(directory)
+    except OSError:
+        if old.exists():
+            old.replace(directory)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -73,7 +78,7 @@ def load_detector(directory: Path) -> Detector:
         return Detector(
             runtime=Runtime(files[MODEL]),
             channels=tuple(card["channels"]),
-            period=_period_from(card["period"]),
+            period=period_from_json(card["period"]),
             max_gap=card["max_gap"],
             clip=card["clip"],
             params=CalibrateParams.model_validate(card["params"]),
@@ -94,7 +99,7 @@ def card_of(detector: Detector) -> dict[str, Any]:
         "window_size": detector.window_size,
         "delay": detector.delay,
         "context": detector.context,
-        "period": _period_to(detector.period),
+        "period": period_to_json(detector.period),
         "max_gap": detector.max_gap,
         "clip": detector.clip,
         "params": detector.params.model_dump(),
@@ -103,15 +108,33 @@ def card_of(detector: Detector) -> dict[str, Any]:
     }
 
 
+def _check_replaceable(directory: Path) -> None:
+    """Refuse to write over anything but a detector, for what stands in its folder goes."""
+    if directory.exists() and not directory.is_dir():
+        raise ModelError(f"{directory}: is a file, a detector is a folder: give another name")
+    names = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    others = sorted(names - {MODEL, CARD, CHECKSUMS})
+    if names and (others or CHECKSUMS not in names):
+        raise ModelError(
+            f"{directory}: holds other files ({(others or sorted(names))[0]}): "
+            "give a new folder, or one that holds a detector and nothing else"
+        )
+
+
 def _checked_files(directory: Path) -> dict[str, bytes]:
     try:
-        sums = json.loads((directory / CHECKSUMS).read_bytes())
-        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD)}
-    except (OSError, ValueError) as error:
+        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, CHECKSUMS)}
+    except OSError as error:
         raise ModelError(f"{directory}: not a whole detector folder ({error}): restore it, or train again") from error
+    try:
+        sums = json.loads(files.pop(CHECKSUMS))
+    except ValueError as error:
+        raise ModelError(f"{directory / CHECKSUMS}: damaged ({error}): restore it, or train again") from error
     for name, content in files.items():
         if not isinstance(sums, dict) or sums.get(name) != hashlib.sha256(content).hexdigest():
-            raise ModelError(f"{directory / name}: damaged (its checksum differs): restore it, or train again")
+            raise ModelError(
+                f"{directory / name}: damaged (its checksum is not that in {CHECKSUMS}): restore it, or train again"
+            )
     return files
 
 
@@ -119,11 +142,11 @@ def _to_json(content: Any) -> bytes:
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _period_to(period: pd.Timedelta | int) -> str | int:
+def period_to_json(period: pd.Timedelta | int) -> str | int:
     return period.isoformat() if isinstance(period, pd.Timedelta) else period
 
 
-def _period_from(stored: str | int) -> pd.Timedelta | int:
+def period_from_json(stored: str | int) -> pd.Timedelta | int:
     return pd.Timedelta(stored) if isinstance(stored, str) else stored
 
 

@@ -125,7 +125,7 @@ def timestep_errors(
     -----
     With delay 0 an error depends on the readings up to its own timestep alone; with window_size - 1 every window
     that covers the timestep votes. The head of a segment, where no window ends so soon, takes the error of the
-    segment's first window, and with a stride the tail that of its last.
+    segment's first window, and with a stride the tail that of its last; their mean where both cover it.
     """
     n_timesteps = len(positions)
     starts = window_starts(segments, positions, window_size, stride)

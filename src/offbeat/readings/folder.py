@@ -175,7 +175,8 @@ def alike(series: Sequence[Series]) -> list[Series]:
         missing = [name for name in first.channels if name not in one.channels]
         extra = [name for name in one.channels if name not in first.channels]
         if missing or extra:
-            wrong = [f"lacks {missing}"] * bool(missing) + [f"has in addition {extra}"] * bool(extra)
+            wrong = [f"lacks {_some(missing)}"] if missing else []
+            wrong += [f"has in addition {_some(extra)}"] if extra else []
             raise ReadingsError(
                 f"all assets of a group need the same channels, but {one.asset!r} {' and '.join(wrong)} compared with "
                 f"{first.asset!r}: rename or drop columns, or train one group of like assets at a time"
@@ -254,6 +255,12 @@ def span_mask(series: Series, spans: Iterable[Span]) -> BoolArray:
     return mask
 
 
+def _some(names: list[str]) -> str:
+    """First few of many names."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more
+
+
 def _stamp(moment: Moment) -> int:
     """Moment on the scale of `Series.stamps`."""
     return moment.value if isinstance(moment, pd.Timestamp) else moment
@@ -269,6 +276,8 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, None]:
         frame = pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
         raise ReadingsError(f"{path.name} cannot be read as Parquet: {error}") from error
+    if frame.shape[1] == 0:
+        raise ReadingsError(f"{path.name} has no column: give a timestamp column and at least one channel")
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     if not frame.index.equals(pd.RangeIndex(len(frame))):
         frame.insert(0, frame.index.name or "index", frame.index, allow_duplicates=True)
@@ -322,8 +331,10 @@ def _read_header(path: Path) -> tuple[int, list[str], str]:
         raise ReadingsError(f"{path.name} is empty: give a line of column names and at least two rows")
     separator = max(",;\t", key=re.sub(r'"[^"]*"', "", line).count)
     names = [name.strip() for name in next(csv.reader([line.rstrip("\r\n")], delimiter=separator))]
-    if all(_is_number(name) for name in names):
-        raise ReadingsError(f"{path.name}, line {number}: the first line must name the columns, but holds numbers")
+    if all(_is_number(name) or re.match(r"\d{1,4}[-./]\d{1,2}[-./]\d", name) for name in names):
+        raise ReadingsError(
+            f"{path.name}, line {number}: the first line must name the columns, but holds readings: add a line of names"
+        )
     return number, names, separator
 
 

@@ -1,0 +1,201 @@
+"""The `offbeat` command: parse, call, print.
+
+Each command imports what it needs when it runs, so that `--help` is quick and `score` loads no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offbeat.errors import OffbeatError, ReadingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from offbeat.models.learning import Epoch
+
+app = typer.Typer(
+    help="Learn how machines normally behave from their sensor readings, and say when they stop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Stage(StrEnum):
+    """The stages of dvc.yaml."""
+
+    prepare = "prepare"
+    train = "train"
+    calibrate = "calibrate"
+    evaluate = "evaluate"
+
+
+Root = Annotated[Path, typer.Option(help="Folder that holds params.yaml, data/ and artifacts/.")]
+ParamsFile = Annotated[Path | None, typer.Option("--params", help="A params.yaml; the packaged one by default.")]
+
+
+def main() -> None:
+    """Run the command; an error that a person can mend is printed in one paragraph, without a traceback."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except (OffbeatError, OSError) as error:
+        if debug:
+            raise
+        remedy = "" if isinstance(error, OffbeatError) else " (nothing was half-written: mend it and run again)"
+        typer.echo(f"error: {error}{remedy}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def validate(directory: Path, root: Root = Path()) -> None:
+    """Print what is in a folder of readings, how good it is and what to do about each problem."""
+    from offbeat.readings.quality import assess_folder, render
+
+    params = _params(_params_file(root))
+    qualities, errors = assess_folder(
+        directory,
+        period=params.prepare.period,
+        max_gap=params.prepare.max_gap,
+        window_size=params.prepare.window_size,
+    )
+    typer.echo(render(qualities, errors))
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def simulate(directory: Path, seed: Annotated[int, typer.Option(min=0)] = 7) -> None:
+    """Write a small fleet of pumps with labelled events into a new folder."""
+    from offbeat.readings.simulate import simulate_fleet
+
+    simulate_fleet(directory, seed)
+    typer.echo(f"Wrote a fleet of pumps to {directory}; look at it: offbeat validate {directory}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="nab, skab, msl, smd, asd, ucr, ims_bearing or tep")],
+    directory: Path,
+    source: Annotated[Path | None, typer.Option("--from", help="A local copy, instead of the public address.")] = None,
+) -> None:
+    """Turn a public set of labelled readings into a folder that offbeat reads."""
+    from offbeat.readings.datasets import fetch as fetch_set
+
+    for line in fetch_set(name, directory, source):
+        typer.echo(line)
+
+
+@app.command()
+def run(stage: Stage, root: Root = Path()) -> None:
+    """Run one stage of dvc.yaml; `dvc repro` runs those that are out of date."""
+    from importlib import import_module
+
+    from offbeat.params import load_params
+
+    section = getattr(load_params(root / "params.yaml"), stage.value)
+    module = import_module(f"offbeat.stages.{stage.value}")
+    more: dict[str, Any] = {"report": progress(section.epochs)} if stage is Stage.train else {}
+    for line in module.run(section, root=root, **more):
+        typer.echo(line)
+
+
+@app.command()
+def summary(root: Root = Path()) -> None:
+    """Print how good the detector in artifacts/ is, what to doubt, and the next steps."""
+    from offbeat.stages.artifacts import METRICS, TRAINING_METRICS, read_json
+    from offbeat.summary import summary as summarize
+
+    typer.echo(summarize(read_json(root / METRICS), read_json(root / TRAINING_METRICS)))
+
+
+@app.command()
+def train(
+    readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
+    out: Annotated[Path, typer.Option(help="Where the detector goes.")],
+    params: ParamsFile = None,
+) -> None:
+    """Learn from a folder of readings and save a calibrated detector."""
+    from offbeat.stages.calibrate import promise_lines
+    from offbeat.training import fit
+
+    loaded = _params(params)
+    folder = _read(readings, loaded.prepare.period, loaded.prepare.max_gap)
+    detector = fit(folder, loaded, report=progress(loaded.train.epochs))
+    detector.save(out)
+    for line in [*folder.notes, *promise_lines(detector)]:
+        typer.echo(line)
+    typer.echo(f"Saved the detector to {out}; use it: offbeat score READINGS --model {out}")
+
+
+@app.command()
+def score(
+    readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
+    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    out: Annotated[Path | None, typer.Option(help="Write scores here, .csv or .parquet.")] = None,
+) -> None:
+    """Score readings: print the events, and write a score for every timestep."""
+    from offbeat.detection.detector import Detector
+    from offbeat.reporting import check_out, events_table, write_scores
+
+    if out is not None:
+        check_out(out)
+    detector = Detector.load(model)
+    period = detector.period
+    folder = _read(readings, period if isinstance(period, int) else str(period), detector.max_gap)
+    results = [detector.score(series) for series in folder.series]
+    typer.echo(events_table(results))
+    if out is not None:
+        write_scores(out, results)
+        typer.echo(f"Wrote {sum(len(result.scores) for result in results)} scores to {out}")
+
+
+def progress(n_epochs: int) -> Callable[[Epoch], None]:
+    """Return a report that prints each epoch with the time left; on one line where a terminal shows it."""
+    import time
+
+    begin = time.monotonic()
+
+    def report(epoch: Epoch) -> None:
+        left = (time.monotonic() - begin) / epoch.epoch * (n_epochs - epoch.epoch)
+        line = (
+            f"epoch {epoch.epoch}/{n_epochs}  loss {epoch.loss:.4f}  held-out {epoch.held_out_loss:.4f}  "
+            f"at most {left:.0f} s left"
+        )
+        typer.echo(line, err=True)
+
+    return report
+
+
+def _params(path: Path | None) -> Any:
+    from offbeat.params import load_params
+
+    return load_params(path)
+
+
+def _params_file(root: Path) -> Path | None:
+    path = root / "params.yaml"
+    return path if path.exists() else None
+
+
+def _read(paths: list[Path], period: str | int | None, max_gap: int) -> Any:
+    """Return one Folder of a folder of readings, or of files."""
+    from offbeat.readings.folder import Folder, alike, read_folder, read_readings
+
+    if len(paths) == 1 and paths[0].is_dir():
+        return read_folder(paths[0], period=period, max_gap=max_gap)
+    for path in paths:
+        if path.is_dir():
+            raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
+    return Folder(tuple(alike([read_readings(path, period=period, max_gap=max_gap) for path in paths])))

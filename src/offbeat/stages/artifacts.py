@@ -1,0 +1,180 @@
+"""What the stages hand on: where it lies under `artifacts/`, and in which form.
+
+    prepared/                 prepare: one .npz an asset, prepared.json
+    model/                    train: model.keras, model.onnx, untrained.onnx, training.json
+    detector/                 calibrate: a saved Detector
+    scores/                   evaluate: one .parquet an asset
+    metrics.json, *.csv       what DVC compares and plots
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from offbeat.detection.scaling import Scaling
+from offbeat.detection.storage import period_from_json, period_to_json, replace_directory
+from offbeat.errors import StageError
+from offbeat.preparation import Prepared
+from offbeat.readings.series import Series
+from offbeat.readings.splits import Split
+
+PREPARED = Path("artifacts/prepared")
+MODEL = Path("artifacts/model")
+DETECTOR = Path("artifacts/detector")
+SCORES = Path("artifacts/scores")
+TRAINING_METRICS = Path("artifacts/training.json")
+LOSS = Path("artifacts/loss.csv")
+METRICS = Path("artifacts/metrics.json")
+PRECISION_RECALL = Path("artifacts/precision_recall.csv")
+
+SPANS = ("train", "held_out", "calibration", "test")
+
+
+@contextmanager
+def new_directory(directory: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `directory` when the block ends well, and vanishes when it does not."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        replace_directory(scratch, directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside `path` and move it there in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.partial")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file; NaN, which JSON lacks, becomes null."""
+    write_text(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file of a header and rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.partial")
+    try:
+        with scratch.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what an earlier stage wrote.
+
+    Raises
+    ------
+    StageError
+        If it is not there or not whole.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StageError(f"{path}: not readable ({error}): run the stages before this one, `dvc repro`") from error
+    return content
+
+
+def write_prepared(directory: Path, fleet: Sequence[Prepared], card: Mapping[str, Any]) -> None:
+    """Write a prepared fleet, (T, F) arrays and window starts, and `card` beside it."""
+    with new_directory(directory) as scratch:
+        for number, prepared in enumerate(fleet):
+            np.savez(scratch / f"{number:04d}.npz", **_arrays(prepared))
+        assets = [_asset_card(prepared) for prepared in fleet]
+        write_json(scratch / "prepared.json", {**card, "assets": assets})
+
+
+def read_prepared(directory: Path) -> tuple[list[Prepared], dict[str, Any]]:
+    """Read a prepared fleet and its card back."""
+    card = read_json(directory / "prepared.json")
+    try:
+        return [
+            _prepared(asset, dict(np.load(directory / f"{number:04d}.npz", allow_pickle=False)), card)
+            for number, asset in enumerate(card["assets"])
+        ], card
+    except (OSError, KeyError, ValueError) as error:
+        raise StageError(f"{directory}: damaged ({error}): run `dvc repro --force prepare`") from error
+
+
+def _arrays(prepared: Prepared) -> dict[str, Any]:
+    series = prepared.series
+    return {
+        "values": series.values,
+        "index": series.index.asi8 if isinstance(series.index, pd.DatetimeIndex) else series.index.to_numpy(),
+        "segment_starts": series.segment_starts,
+        "labelled": prepared.labelled,
+        "excluded": prepared.excluded,
+        "mean": prepared.scaling.mean,
+        "scale": prepared.scaling.scale,
+        "scaled": prepared.scaled,
+        "starts": prepared.starts,
+        "held_out_starts": prepared.held_out_starts,
+    }
+
+
+def _asset_card(prepared: Prepared) -> dict[str, Any]:
+    series, split = prepared.series, prepared.split
+    return {
+        "asset": series.asset,
+        "n_timesteps": series.n_timesteps,
+        "n_segments": len(series.segment_starts),
+        "n_windows": len(prepared.starts),
+        "split": {name: list(getattr(split, name)) for name in SPANS},
+        "labelled": int(prepared.labelled.sum()),
+        "excluded": int(prepared.excluded.sum()),
+        "notes": list(series.notes),
+    }
+
+
+def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping[str, Any]) -> Prepared:
+    period = period_from_json(card["period"])
+    index = arrays["index"]
+    series = Series(
+        asset=asset["asset"],
+        channels=tuple(card["channels"]),
+        values=arrays["values"],
+        index=pd.Index(index) if isinstance(period, int) else pd.DatetimeIndex(index, tz="UTC"),
+        period=period,
+        segment_starts=arrays["segment_starts"],
+        notes=tuple(asset["notes"]),
+    )
+    return Prepared(
+        series=series,
+        split=Split(**{name: tuple(rows) for name, rows in asset["split"].items()}),
+        labelled=arrays["labelled"],
+        excluded=arrays["excluded"],
+        scaling=Scaling(arrays["mean"], arrays["scale"], card["prepare"]["clip"]),
+        scaled=arrays["scaled"],
+        starts=arrays["starts"],
+        held_out_starts=arrays["held_out_starts"],
+    )
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

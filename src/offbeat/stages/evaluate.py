@@ -1,0 +1,75 @@
+"""artifacts/detector/ and the test spans to metrics, beside the untrained network and simple methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from offbeat.assembly import assemble, calibrate_fleet
+from offbeat.detection.detector import Detector
+from offbeat.evaluation.areas import precision_recall_curve
+from offbeat.evaluation.replay import LSTM, Replay, replay_fleet, summarize
+from offbeat.params import EvaluateParams, PrepareParams
+from offbeat.preparation import Prepared
+from offbeat.stages.artifacts import (
+    DETECTOR,
+    METRICS,
+    MODEL,
+    PRECISION_RECALL,
+    PREPARED,
+    SCORES,
+    new_directory,
+    read_prepared,
+    write_csv,
+    write_json,
+)
+from offbeat.summary import metrics_table
+
+CURVE_POINTS = 200
+
+
+def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
+    """Evaluate on the test spans; return what to tell the person who runs it."""
+    fleet, card = read_prepared(root / PREPARED)
+    detector = Detector.load(root / DETECTOR)
+    prepare = PrepareParams.model_validate(card["prepare"])
+    untrained_graph = (root / MODEL / "untrained.onnx").read_bytes()
+    untrained = assemble(untrained_graph, fleet, prepare, detector.params, detector.lineage)
+    calibrate_fleet(untrained, fleet)
+    replays = replay_fleet(detector, untrained, fleet, evaluate)
+    methods = summarize(replays)
+    with new_directory(root / SCORES) as scratch:
+        for prepared in fleet:
+            _write_scores(scratch, detector, prepared)
+    write_csv(root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), _curves(fleet, replays))
+    write_json(
+        root / METRICS,
+        {
+            "fleet": methods[LSTM],
+            "baselines": {method: metrics for method, metrics in methods.items() if method != LSTM},
+            "assets": {replay.asset: replay.metrics for replay in replays if replay.method == LSTM},
+        },
+    )
+    return metrics_table(methods).splitlines()
+
+
+def _write_scores(directory: Path, detector: Detector, prepared: Prepared) -> None:
+    frame = detector.score(prepared.series).to_frame()
+    frame["labelled"] = prepared.labelled
+    frame["test"] = np.arange(len(frame)) >= prepared.split.test[0]
+    frame.to_parquet(directory / f"{prepared.series.asset}.parquet")
+
+
+def _curves(fleet: Sequence[Prepared], replays: Sequence[Replay]) -> list[tuple[object, ...]]:
+    """Return the precision–recall curve of each asset that has an event in its test span."""
+    scores = {replay.asset: replay.scores for replay in replays if replay.method == LSTM}
+    rows: list[tuple[object, ...]] = []
+    for prepared in fleet:
+        asset, (start, stop) = prepared.series.asset, prepared.split.test
+        kept = np.flatnonzero(~np.isnan(scores[asset][start:stop]) & ~prepared.excluded[start:stop]) + start
+        if prepared.labelled[kept].any():
+            curve = precision_recall_curve(prepared.labelled[kept], scores[asset][kept], CURVE_POINTS)
+            rows += [(asset, recall, precision, threshold) for precision, recall, threshold in zip(*curve, strict=True)]
+    return rows

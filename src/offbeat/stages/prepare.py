@@ -1,0 +1,36 @@
+"""data/ to artifacts/prepared/: gridded and scaled series, spans, window starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from offbeat.detection.storage import period_to_json
+from offbeat.lineage import data_hash
+from offbeat.params import PrepareParams
+from offbeat.preparation import prepare_fleet, still_channels
+from offbeat.readings.folder import read_folder
+from offbeat.stages.artifacts import PREPARED, write_prepared
+
+
+def run(prepare: PrepareParams, *, root: Path) -> list[str]:
+    """Prepare every asset of `data/`; return what to tell the person who runs it."""
+    folder = read_folder(root / "data", period=prepare.period, max_gap=prepare.max_gap)
+    fleet = prepare_fleet(folder, prepare)
+    first = fleet[0].series
+    card = {
+        "channels": list(first.channels),
+        "period": period_to_json(first.period),
+        "prepare": prepare.model_dump(),
+        "data_hash": data_hash(fleet),
+    }
+    write_prepared(root / PREPARED, fleet, card)
+    n_windows = sum(len(prepared.starts) for prepared in fleet)
+    lines = [f"{len(fleet)} assets, {len(first.channels)} channels, {n_windows} windows to learn from", *folder.notes]
+    for prepared in fleet:
+        lines += [f"{prepared.series.asset}: {note}" for note in prepared.series.notes]
+        lines += [
+            f"{prepared.series.asset}: warning: channel '{channel}' stands still in the training span; "
+            "any move of it will look large"
+            for channel in still_channels(prepared)
+        ]
+    return lines

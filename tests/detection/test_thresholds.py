@@ -1,0 +1,124 @@
+"""A threshold keeps the promise it states, and says so when it cannot promise what was asked."""
+
+import re
+from itertools import product
+
+import naive
+import numpy as np
+import pytest
+
+from offbeat.detection.events import alarm_mask
+from offbeat.detection.thresholds import (
+    block_maxima,
+    conformal_threshold,
+    quantile_threshold,
+    sigma_threshold,
+)
+
+NO_STARTS = np.array([0])
+
+
+# --- blocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_block_maxima_are_those_of_the_plain_loop():
+    rng = np.random.default_rng(0)
+    for n, block_size, share in product(range(1, 13), range(1, 5), (0.5, 0.8, 1.0)):
+        for cut in range(n):
+            scores, normal = rng.random(n), rng.random(n) < share
+            scores[rng.random(n) < 0.3] = np.nan
+            starts = np.unique([0, cut])
+            expected = naive.block_maxima(scores, normal, starts, block_size)
+            assert block_maxima(scores, normal, starts, block_size).tolist() == expected
+
+
+def test_a_block_holds_normal_timesteps_of_one_segment_only():
+    scores = np.arange(12.0)
+    normal = np.ones(12, dtype=bool)
+    normal[4] = False
+    # runs [0, 4), [5, 9), [9, 12): whole blocks of 3 are 0-2, 5-7, 9-11
+    assert block_maxima(scores, normal, np.array([0, 9]), 3).tolist() == [2, 7, 11]
+
+
+# --- conformal --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_blocks", "rate", "place"),
+    [
+        (19, 0.05, 19),  # share .05: rank ceil(20 · 0.95) = 19, the highest
+        (19, 0.10, 18),  # ceil(20 · 0.90) = 18
+        (20, 0.10, 19),  # ceil(21 · 0.90) = ceil(18.9) = 19
+        (99, 0.01, 99),  # ceil(100 · 0.99) = 99
+        (99, 0.02, 98),
+        (9, 0.50, 5),  # ceil(10 · 0.50) = 5
+        (5, 1.00, 1),  # every block may go over it: the lowest
+        (5, 3.00, 1),
+    ],
+)
+def test_the_conformal_threshold_has_the_rank_that_the_formula_says(n_blocks, rate, place):
+    maxima = np.random.default_rng(0).permutation(np.arange(1.0, n_blocks + 1))
+    threshold = conformal_threshold(maxima, 1, rate)
+    assert (threshold.value, threshold.promised_alarm_rate, threshold.warning) == (place, rate, "")
+
+
+def test_the_share_of_a_block_is_its_size_times_the_rate():
+    maxima = np.arange(1.0, 20.0)
+    assert conformal_threshold(maxima, 10, 0.01).value == conformal_threshold(maxima, 1, 0.1).value == 18
+
+
+def test_too_few_blocks_promise_less_and_say_how_many_are_needed():
+    # share 0.01 · 5 = 0.05 needs 1 / 0.05 - 1 = 19 blocks; 9 promise one in 10 blocks of 5, twice the budget
+    threshold = conformal_threshold(np.arange(9.0), 5, 0.01)
+    assert threshold.value == 8
+    assert threshold.promised_alarm_rate == pytest.approx(1 / 50)
+    assert "needs 19 calibration blocks of 5 timesteps, got 9" in threshold.warning
+    assert "2.0 times the budget" in threshold.warning
+    assert "lengthen the calibration span" in threshold.warning
+
+
+def test_the_promise_is_the_budget_from_exactly_the_needed_number_of_blocks_on():
+    for n_blocks, needed in product(range(1, 60), range(1, 60)):
+        threshold = conformal_threshold(np.arange(float(n_blocks)), 1, 1 / (needed + 1))
+        assert bool(threshold.warning) == (n_blocks < needed)
+        if threshold.warning:
+            assert int(re.search(r"needs (\d+)", threshold.warning)[1]) == needed
+
+
+@pytest.mark.parametrize(("n_blocks", "share"), [(39, 0.1), (50, 0.1), (19, 0.05), (9, 0.05), (200, 0.013)])
+def test_the_realised_rate_of_exchangeable_blocks_keeps_the_promise(n_blocks, share):
+    """10,000 calibrations with one new block each: the share that goes over lies below the promise, but for chance."""
+    rng, n_repeats, block_size = np.random.default_rng(n_blocks), 10_000, 7
+    blocks = rng.gamma(2.0, size=(n_repeats, n_blocks + 1))
+    thresholds = [conformal_threshold(row[:-1], block_size, share / block_size) for row in blocks]
+    over = np.mean([row[-1] > threshold.value for row, threshold in zip(blocks, thresholds, strict=True)])
+    promised = thresholds[0].promised_alarm_rate * block_size
+    tolerance = 4 * np.sqrt(promised * (1 - promised) / n_repeats)  # four standard errors
+    assert promised - 1 / (n_blocks + 1) - tolerance <= over <= promised + tolerance
+
+
+def test_a_larger_budget_never_raises_the_threshold():
+    maxima = np.random.default_rng(1).random(60)
+    values = [conformal_threshold(maxima, 4, rate).value for rate in np.geomspace(1e-4, 1, 50)]
+    assert values == sorted(values, reverse=True)
+
+
+# --- the others -------------------------------------------------------------------------------------------------------
+
+
+def test_the_quantile_threshold_is_the_quantile_of_the_known_scores_and_promises_nothing():
+    scores = np.append(np.arange(11.0), np.nan)
+    threshold = quantile_threshold(scores, 0.9)
+    assert (threshold.value, threshold.promised_alarm_rate) == (9.0, None)
+
+
+def test_the_sigma_threshold_is_mean_plus_k_standard_deviations_and_promises_nothing():
+    threshold = sigma_threshold(np.array([1.0, 3.0, np.nan]), 3)  # mean 2, standard deviation 1
+    assert (threshold.value, threshold.promised_alarm_rate) == (5.0, None)
+
+
+def test_a_higher_threshold_never_adds_an_alarm():
+    scores = np.random.default_rng(2).random(300)
+    scores[::17] = np.nan
+    masks = [alarm_mask(scores, threshold, segment_starts=[0, 150]) for threshold in np.linspace(0, 1, 40)]
+    assert all((higher <= lower).all() for lower, higher in zip(masks[:-1], masks[1:], strict=True))
