@@ -141,7 +141,8 @@ def window_starts(segments, positions, window_size, stride):
 
 
 def edge_starts(segments, window_size):
-    return sorted({t for start, stop in segments for t in (start, stop - window_size) if t >= start})
+    long_enough = [(start, stop) for start, stop in segments if stop - start >= window_size]
+    return sorted({t for start, stop in long_enough for t in (start, stop - window_size)})
 
 
 def covered(starts, window_size, n_timesteps):

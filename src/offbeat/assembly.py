@@ -42,7 +42,9 @@ def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
         series = prepared.series.rows(0, prepared.split.calibration[1])
         errors = detector.errors(series, prepared.scaling)
         usual = usual_errors(errors[held_out_rows(prepared, detector.window_size)])
-        scores = anomaly_scores(channel_scores(errors, usual, series.segments, detector.params.smoothing))
+        scores = anomaly_scores(
+            channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.lead)
+        )
         threshold = detector.choose_threshold(
             series, scores, calibration_rows(prepared, detector.context, detector.delay)
         )

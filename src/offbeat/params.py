@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from offbeat.errors import ParamsError
 
@@ -23,6 +24,14 @@ class Section(BaseModel):
     """A section of params.yaml: frozen, and every key known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any) -> Any:
+        # YAML reads yes, no, on and off as true and false, and true would pass for 1.0
+        if isinstance(value, bool):
+            raise PydanticCustomError("truth_value", "must not be true or false")
+        return value
 
 
 class PrepareParams(Section):
@@ -92,12 +101,23 @@ class Params(Section):
     evaluate: EvaluateParams
 
     @model_validator(mode="after")
-    def _delay_lies_between_stride_and_window(self) -> Params:
-        stride, delay, window_size = self.calibrate.stride, self.calibrate.delay, self.prepare.window_size
-        if not stride - 1 <= delay < window_size:
+    def _windows_fit_stride_and_delay(self) -> Params:
+        calibrate, window_size = self.calibrate, self.prepare.window_size
+        overlap = calibrate.delay - min(calibrate.delay, calibrate.smoothing) // 2
+        if calibrate.stride > window_size:
             raise ValueError(
-                f"calibrate.delay must lie from stride - 1 = {stride - 1} to window_size - 1 = {window_size - 1}, "
-                f"got {delay}"
+                f"calibrate.stride={calibrate.stride} must be at most prepare.window_size={window_size}, "
+                "or readings between windows are never scored"
+            )
+        if overlap < calibrate.stride - 1:
+            raise ValueError(
+                f"calibrate.delay={calibrate.delay} is too short for stride {calibrate.stride}: "
+                f"it must be at least {2 * (calibrate.stride - 1)}, so that a window ends in time for every reading"
+            )
+        if overlap >= window_size:
+            raise ValueError(
+                f"calibrate.delay={calibrate.delay} is longer than any window can use: lower it below "
+                f"{window_size + min(calibrate.delay, calibrate.smoothing) // 2}, or raise prepare.window_size"
             )
         return self
 

@@ -101,12 +101,12 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
         ("training", prepared.starts, split.train),
         ("held-out", prepared.held_out_starts, split.held_out),
     ):
+        if len(starts) and (starts.min() < rows[0] or starts.max() + window_size > rows[1]):
+            raise StageError(f"leak: a {name} window of asset '{asset}' reaches outside rows {rows[0]} to {rows[1]}")
         touched = covered(starts, window_size, prepared.series.n_timesteps)
         if (touched & ~prepared.normal).any():
             row = int(np.flatnonzero(touched & ~prepared.normal)[0])
             raise StageError(f"leak: a {name} window of asset '{asset}' has labelled or excluded row {row}")
-        if touched[: rows[0]].any() or touched[rows[1] :].any():
-            raise StageError(f"leak: a {name} window of asset '{asset}' reaches outside rows {rows[0]} to {rows[1]}")
         segment = np.searchsorted(prepared.series.segment_starts, starts, side="right")
         if (segment != np.searchsorted(prepared.series.segment_starts, starts + window_size - 1, side="right")).any():
             raise StageError(f"leak: a {name} window of asset '{asset}' crosses a long gap")

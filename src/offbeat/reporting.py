@@ -9,6 +9,7 @@ import pandas as pd
 
 from offbeat.detection.result import Event, ScoreResult
 from offbeat.errors import OffbeatError
+from offbeat.files import new_file
 from offbeat.summary import text_table
 
 
@@ -40,15 +41,11 @@ def write_scores(out: Path, results: Sequence[ScoreResult]) -> None:
     frames = [result.to_frame() for result in results]
     timed = isinstance(frames[0].index, pd.DatetimeIndex)
     table = pd.concat(frames).rename_axis("timestamp" if timed else "index").reset_index()
-    scratch = out.with_name(f".{out.name}.partial")
-    try:
+    with new_file(out) as scratch:
         if out.suffix == ".csv":
             table.to_csv(scratch, index=False, date_format="%Y-%m-%dT%H:%M:%SZ" if _whole_seconds(table) else None)
         else:
             table.to_parquet(scratch, index=False)
-        scratch.replace(out)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _row(result: ScoreResult, event: Event) -> list[str]:

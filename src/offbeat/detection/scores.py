@@ -28,9 +28,9 @@ def usual_errors(errors: FloatArray) -> FloatArray:
     return np.maximum(np.where(count > 0, mean, others), LEAST_USUAL_ERROR)
 
 
-def channel_scores(errors: FloatArray, usual: FloatArray, segments: Segments, smoothing: int) -> FloatArray:
-    """Return the trailing mean over `smoothing` timesteps of errors (T, F) in units of the usual errors (F,)."""
-    return trailing_mean(errors / usual, segments, smoothing)
+def channel_scores(errors: FloatArray, usual: FloatArray, segments: Segments, smoothing: int, lead: int) -> FloatArray:
+    """Return the moving mean of errors (T, F) in units of the usual errors (F,)."""
+    return moving_mean(errors / usual, segments, smoothing, lead)
 
 
 def anomaly_scores(by_channel: FloatArray) -> FloatArray:
@@ -50,15 +50,17 @@ def channel_shares(by_channel: FloatArray) -> FloatArray:
     return shares
 
 
-def trailing_mean(values: FloatArray, segments: Segments, width: int) -> FloatArray:
-    """Average each timestep with those before it in the same segment, `width` in all, leaving NaN out.
+def moving_mean(values: FloatArray, segments: Segments, width: int, lead: int = 0) -> FloatArray:
+    """Average each timestep with its neighbours in the same segment, leaving NaN out.
 
     Parameters
     ----------
     values : ndarray of shape (n_timesteps, n_channels)
     segments : list of (start, stop)
     width : int
-        In timesteps; a segment's first timesteps average those there are.
+        Timesteps averaged; at a segment's ends those there are.
+    lead : int
+        How many of them lie after the timestep, 0 <= lead < width; 0 makes a trailing mean.
 
     Returns
     -------
@@ -69,15 +71,15 @@ def trailing_mean(values: FloatArray, segments: Segments, width: int) -> FloatAr
     for start, stop in segments:
         part = values[start:stop]
         known = ~np.isnan(part)
-        total = _trailing_sum(np.where(known, part, 0.0), width)
-        count = _trailing_sum(known.astype(np.float64), width)
+        total = _moving_sum(np.where(known, part, 0.0), width, lead)
+        count = _moving_sum(known.astype(np.float64), width, lead)
         with np.errstate(invalid="ignore"):
             result[start:stop] = np.where(count > 0, total / count, np.nan)
     return result
 
 
-def _trailing_sum(values: FloatArray, width: int) -> FloatArray:
-    """Return sums over the last `width` rows, each added afresh: a running total would carry old large errors along."""
-    padded = np.concatenate([np.zeros((width - 1, values.shape[1])), values])
+def _moving_sum(values: FloatArray, width: int, lead: int) -> FloatArray:
+    """Return sums over `width` rows, each added afresh: a running total would carry old large errors along."""
+    padded = np.pad(values, ((width - 1 - lead, lead), (0, 0)))
     sums: FloatArray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0).sum(axis=-1)
     return sums

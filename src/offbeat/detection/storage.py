@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from offbeat.detection.calibration import Calibration
@@ -23,6 +20,7 @@ from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
+from offbeat.files import new_directory, period_from_json, period_to_json
 from offbeat.params import CalibrateParams
 
 if TYPE_CHECKING:
@@ -36,32 +34,11 @@ def save_detector(detector: Detector, directory: Path) -> None:
     """Write a detector beside `directory` and move it there in one step."""
     directory = directory.resolve()  # a link stays a link, and "." has a name
     _check_replaceable(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
-        sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    with new_directory(directory) as scratch:
         for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
             (scratch / name).write_bytes(content)
-        scratch.chmod(0o755)
-        replace_directory(scratch, directory)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def replace_directory(new: Path, directory: Path) -> None:
-    """Move `new` to `directory`; what stood there goes only after the new one is whole."""
-    old = directory.with_name(f".{directory.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        directory.replace(old)
-    try:
-        new.replace(directory)
-    except OSError:
-        if old.exists():
-            old.replace(directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_detector(directory: Path) -> Detector:
@@ -85,10 +62,11 @@ def load_detector(directory: Path) -> Detector:
             assets={name: _calibration_from(asset, card["clip"]) for name, asset in card["assets"].items()},
             lineage=card["lineage"],
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{directory / CARD}: not a detector ({error!r}): restore the folder") from error
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ModelError(f"{directory / CARD}: not a detector ({reason}): restore it, or train again") from error
 
 
 def card_of(detector: Detector) -> dict[str, Any]:
@@ -140,14 +118,6 @@ def _checked_files(directory: Path) -> dict[str, bytes]:
 
 def _to_json(content: Any) -> bytes:
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
-
-
-def period_to_json(period: pd.Timedelta | int) -> str | int:
-    return period.isoformat() if isinstance(period, pd.Timedelta) else period
-
-
-def period_from_json(stored: str | int) -> pd.Timedelta | int:
-    return pd.Timedelta(stored) if isinstance(stored, str) else stored
 
 
 def _calibration_to(calibration: Calibration) -> dict[str, Any]:

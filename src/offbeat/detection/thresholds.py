@@ -88,7 +88,7 @@ def conformal_threshold(maxima: FloatArray, block_size: int, alarm_rate: float) 
     if rank <= n_blocks:
         value = float(np.sort(maxima)[max(rank, 1) - 1])
         return Threshold(value, "conformal", alarm_rate)
-    need = math.ceil(1 / share - 1)
+    need = math.ceil(1 / share - 1 - 1e-9)
     promised = 1 / ((n_blocks + 1) * block_size)
     warning = (
         f"the budget needs {need} calibration blocks of {block_size} timesteps, got {n_blocks}: the promise is "

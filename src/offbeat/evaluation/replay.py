@@ -13,7 +13,7 @@ import numpy as np
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
 from offbeat.detection.events import alarm_mask
-from offbeat.detection.scores import trailing_mean
+from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
 from offbeat.evaluation.areas import dominant_period
@@ -92,7 +92,7 @@ def _scorers(
         return which.scores(series, calibration), calibration.threshold
 
     def simple(raw: FloatArray) -> tuple[FloatArray, Threshold]:
-        scores = trailing_mean(raw[:, None], series.segments, detector.params.smoothing)[:, 0]
+        scores = moving_mean(raw[:, None], series.segments, detector.params.smoothing, detector.lead)[:, 0]
         rows = calibration_rows(prepared, detector.context, detector.delay)
         calibrated = series.rows(0, len(rows))
         return scores, detector.choose_threshold(calibrated, scores[: len(rows)], rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.decomposition import PCA
 
-from offbeat.detection.scores import trailing_mean
+from offbeat.detection.scores import moving_mean
 from offbeat.detection.windows import Segments
 from offbeat.typing import FloatArray
 
@@ -34,7 +34,7 @@ def moving_average_scores(scaled: FloatArray, segments: Segments, width: int) ->
     ndarray of shape (n_timesteps,)
         NaN at the first timestep of a segment, and where nothing was read.
     """
-    means = trailing_mean(scaled.astype(np.float64), segments, width)
+    means = moving_mean(scaled.astype(np.float64), segments, width)
     before = np.full(means.shape, np.nan)
     for start, stop in segments:
         before[start + 1 : stop] = means[start : stop - 1]

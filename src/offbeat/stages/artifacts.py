@@ -1,21 +1,16 @@
 """What the stages hand on: where it lies under `artifacts/`, and in which form.
 
-    prepared/                 prepare: one .npz an asset, prepared.json
-    model/                    train: model.keras, model.onnx, untrained.onnx, training.json
-    detector/                 calibrate: a saved Detector
-    scores/                   evaluate: one .parquet an asset
-    metrics.json, *.csv       what DVC compares and plots
+prepared/                 prepare: one .npz an asset, prepared.json
+model/                    train: model.keras, model.onnx, untrained.onnx, training.json
+detector/                 calibrate: a saved Detector
+scores/                   evaluate: one .parquet an asset
+metrics.json, *.csv       what DVC compares and plots
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import math
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from offbeat.detection.scaling import Scaling
-from offbeat.detection.storage import period_from_json, period_to_json, replace_directory
 from offbeat.errors import StageError
+from offbeat.files import new_directory, period_from_json, write_json
 from offbeat.preparation import Prepared
 from offbeat.readings.series import Series
 from offbeat.readings.splits import Split
@@ -39,47 +34,6 @@ METRICS = Path("artifacts/metrics.json")
 PRECISION_RECALL = Path("artifacts/precision_recall.csv")
 
 SPANS = ("train", "held_out", "calibration", "test")
-
-
-@contextmanager
-def new_directory(directory: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `directory` when the block ends well, and vanishes when it does not."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        replace_directory(scratch, directory)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside `path` and move it there in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.partial")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file; NaN, which JSON lacks, becomes null."""
-    write_text(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file of a header and rows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.partial")
-    try:
-        with scratch.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *rows])
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -170,11 +124,3 @@ def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping
         starts=arrays["starts"],
         held_out_starts=arrays["held_out_starts"],
     )
-
-
-def _without_nan(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -11,6 +11,7 @@ from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
 from offbeat.evaluation.areas import precision_recall_curve
 from offbeat.evaluation.replay import LSTM, Replay, replay_fleet, summarize
+from offbeat.files import new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams
 from offbeat.preparation import Prepared
 from offbeat.stages.artifacts import (
@@ -20,12 +21,8 @@ from offbeat.stages.artifacts import (
     PRECISION_RECALL,
     PREPARED,
     SCORES,
-    new_directory,
     read_prepared,
-    write_csv,
-    write_json,
 )
-from offbeat.summary import metrics_table
 
 CURVE_POINTS = 200
 
@@ -52,7 +49,9 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
             "assets": {replay.asset: replay.metrics for replay in replays if replay.method == LSTM},
         },
     )
-    return metrics_table(methods).splitlines()
+    fleet = methods[LSTM]
+    found = f"{fleet['n_events_found']} of {fleet['n_events']} events found, {fleet['false_alarms']} false alarms"
+    return [f"{found}; VUS-PR {fleet['vus_pr']:.3f}, untrained {methods['untrained_network']['vus_pr']:.3f}"]
 
 
 def _write_scores(directory: Path, detector: Detector, prepared: Prepared) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offbeat.detection.storage import period_to_json
+from offbeat.files import period_to_json
 from offbeat.lineage import data_hash
 from offbeat.params import PrepareParams
 from offbeat.preparation import prepare_fleet, still_channels

@@ -7,19 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offbeat.files import new_directory, write_csv, write_json
 from offbeat.models.network import Trained, train_network
 from offbeat.params import TrainParams
 from offbeat.preparation import laid_end_to_end
-from offbeat.stages.artifacts import (
-    LOSS,
-    MODEL,
-    PREPARED,
-    TRAINING_METRICS,
-    new_directory,
-    read_prepared,
-    write_csv,
-    write_json,
-)
+from offbeat.stages.artifacts import LOSS, MODEL, PREPARED, TRAINING_METRICS, read_prepared
 
 if TYPE_CHECKING:
     from offbeat.models.learning import Epoch

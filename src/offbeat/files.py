@@ -1,0 +1,85 @@
+"""What offbeat writes is whole or not there: it is written beside its place and moved in one step."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+@contextmanager
+def new_directory(directory: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of `directory` when the block ends well, and vanishes otherwise."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        _replace_directory(scratch, directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give a name beside `path`; its file becomes `path` when the block ends well, and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.partial")
+    try:
+        yield scratch
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file; NaN, which JSON lacks, becomes null."""
+    with new_file(path) as scratch:
+        scratch.write_text(json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file of a header and rows."""
+    with new_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def period_to_json(period: pd.Timedelta | int) -> str | int:
+    """Return a period as JSON holds it: ISO 8601, or a number of steps."""
+    return period.isoformat() if isinstance(period, pd.Timedelta) else int(period)
+
+
+def period_from_json(stored: str | int) -> pd.Timedelta | int:
+    """Return the period that `period_to_json` wrote."""
+    return pd.Timedelta(stored) if isinstance(stored, str) else stored
+
+
+def _replace_directory(new: Path, directory: Path) -> None:
+    """Move `new` to `directory`; what stood there goes only after the new one is whole."""
+    old = directory.with_name(f".{directory.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.replace(old)
+    try:
+        new.replace(directory)
+    except OSError:
+        if old.exists():
+            old.replace(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,292 @@
+"""One detector scores batch and stream alike, says what it does not know, and never looks further than its delay."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offbeat.detection.detector import Detector
+from offbeat.errors import ModelError, ParamsError, ReadingsError
+from offbeat.readings.series import Series
+
+# stride, delay, smoothing
+WAYS = [(1, 0, 1), (1, 0, 4), (2, 1, 1), (3, 2, 4), (3, 5, 2), (4, 7, 3), (8, 7, 1)]
+ways = pytest.mark.parametrize(("stride", "delay", "smoothing"), WAYS)
+GAPS = [(40, 42), (70, 90), (150, 155)]  # a short one that is filled, two long ones that split the series
+
+
+def with_values(series, values):
+    return replace(series, values=values)
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_has_a_score_an_alarm_and_shares_for_each_timestep(make_detector, make_series):
+    series = make_series(100, seed=1)
+    result = make_detector().score(series)
+    assert result.scores.shape == result.alarms.shape == result.settled.shape == (100,)
+    assert result.channel_shares.shape == (100, 3)
+    np.testing.assert_allclose(result.channel_shares.sum(axis=1), 1)
+
+
+def test_a_spike_scores_above_its_surroundings_and_its_channel_leads(make_detector, make_series):
+    series = make_series(100, seed=1)
+    values = series.values.copy()
+    values[60, 2] += 5
+    result = make_detector(smoothing=1).score(with_values(series, values))
+    assert result.scores[60] > 3 * np.delete(result.scores, range(58, 68)).max()
+    strongest = max(result.events, key=lambda event: event.peak_score)
+    assert strongest.start <= 60 < strongest.stop
+    assert strongest.channels[0][0] == "temp"
+
+
+def test_scores_do_not_change_with_channel_order(make_detector, make_series):
+    detector, series = make_detector(), make_series(100, seed=1, missing=0.05)
+    scores = detector.score(series).scores
+    for order in permutations(series.channels):
+        assert np.array_equal(detector.score(series.in_order(order)).scores, scores, equal_nan=True)
+
+
+def test_a_missing_reading_adds_no_error_of_its_own(make_detector, make_series):
+    detector, series = make_detector(smoothing=1), make_series(60, seed=1)
+    values = series.values.copy()
+    values[30, 1] = np.nan
+    result = detector.score(with_values(series, values))
+    shares, errors = result.channel_shares[30], detector.errors(series, detector.assets["pump-1"].scaling)
+    assert shares[1] == 0
+    assert np.isnan(detector.errors(with_values(series, values), detector.assets["pump-1"].scaling)[30, 1])
+    assert not np.isnan(errors[30, 1])
+    assert np.isfinite(result.scores).all()
+
+
+def test_a_channel_without_any_reading_leaves_the_score_to_the_others(make_detector, make_series):
+    series = make_series(60, seed=1)
+    values = series.values.copy()
+    values[:, 0] = np.nan
+    result = make_detector().score(with_values(series, values))
+    assert np.isfinite(result.scores).all()
+    assert (result.channel_shares[:, 0] == 0).all()
+
+
+def test_segments_shorter_than_a_window_have_no_scores_and_no_alarms(make_detector, make_series):
+    series = make_series(60, seed=1, gaps=[(20, 30), (37, 45)])  # rows 20 to 26 are a segment of 7, one less than 8
+    result = make_detector(merge_gap=50).score(series)
+    short = np.zeros(series.n_timesteps, dtype=bool)
+    short[20:27] = True
+    assert np.array_equal(np.isnan(result.scores), short)
+    assert not (result.alarms | result.settled)[short].any()
+    assert (result.channel_shares[short] == 0).all()
+
+
+def test_a_higher_threshold_never_adds_an_alarm(make_detector, make_series):
+    detector, series = make_detector(merge_gap=0), make_series(200, seed=5)
+    before = np.ones(200, dtype=bool)
+    for quantile in (0.05, 0.3, 0.5, 0.8, 0.95, 0.999):
+        detector.calibrate(make_series(), method="quantile", quantile=quantile)
+        alarms = detector.score(series).alarms
+        assert (alarms <= before).all()
+        before = alarms
+
+
+# --- causality and pieces ---------------------------------------------------------------------------------------------
+
+
+@ways
+def test_a_settled_score_uses_no_reading_after_its_delay(make_detector, make_series, stride, delay, smoothing):
+    detector = make_detector(stride=stride, delay=delay, smoothing=smoothing)
+    series = make_series(200, seed=1, gaps=GAPS, missing=0.02)
+    whole, rng = detector.score(series), np.random.default_rng(0)
+    for t in range(detector.context, series.n_timesteps - delay - 1, 5):
+        values = series.values.copy()
+        values[t + delay + 1 :] = rng.normal(0, 1000, values[t + delay + 1 :].shape)
+        until = slice(0, t + 1)
+        settled = whole.settled[until]
+        scores = detector.score(with_values(series, values)).scores
+        np.testing.assert_allclose(scores[until][settled], whole.scores[until][settled], rtol=1e-6)
+
+
+@ways
+def test_a_score_does_use_readings_up_to_its_delay(make_detector, make_series, stride, delay, smoothing):
+    detector, series = make_detector(stride=stride, delay=delay, smoothing=smoothing), make_series(80, seed=1)
+    whole, reached = detector.score(series).scores, []
+    for t in range(40, 40 + stride):
+        values = series.values.copy()
+        values[t + delay] += 20
+        reached.append(abs(detector.score(with_values(series, values)).scores[t] - whole[t]) > 1e-4)
+    assert any(reached)
+
+
+def in_pieces(detector, series, piece_of, n_new):
+    """Scores of a stream: each piece brings `n_new` rows and the context before them; the settled ones are published."""
+    published = np.full(series.n_timesteps, np.nan)
+    for stop in range(n_new, series.n_timesteps + n_new, n_new):
+        start, stop = max(stop - n_new - detector.context - detector.delay, 0), min(stop, series.n_timesteps)
+        piece = piece_of(start, stop)
+        if max(stop - start for start, stop in piece.segments) < detector.window_size:
+            continue
+        result = detector.score(piece)
+        places = series.index.get_indexer(result.index[result.settled])
+        published[places] = result.scores[result.settled]
+    return published
+
+
+@ways
+@pytest.mark.parametrize("timed", [True, False])
+def test_pieces_with_context_give_the_scores_of_the_batch(
+    make_detector, make_series, stride, delay, smoothing, timed
+):
+    detector = make_detector(make_series(timed=timed), stride=stride, delay=delay, smoothing=smoothing)
+    series = make_series(200, seed=1, gaps=GAPS, missing=0.05, timed=timed)
+    batch = detector.score(series)
+    assert batch.settled.sum() > 60
+    for n_new in (1, 7, 50):
+        published = in_pieces(detector, series, series.rows, n_new)
+        np.testing.assert_allclose(published[batch.settled], batch.scores[batch.settled], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_pieces_read_from_frames_need_a_gap_more_of_context(make_detector, make_series, timed):
+    """Rows without a reading at the head of a frame are no rows, so that a piece may begin up to `max_gap` late."""
+    detector = make_detector(make_series(timed=timed), stride=2, delay=3)
+    series = make_series(200, seed=1, gaps=GAPS, timed=timed)
+    frame, period = series.to_frame(), series.period
+
+    def piece_of(start, stop):
+        part = frame.iloc[max(start - detector.max_gap, 0) : stop].dropna(how="all")
+        return Series.from_frame(part, "pump-1", period=period, max_gap=detector.max_gap)
+
+    batch = detector.score(series)
+    published = in_pieces(detector, series, piece_of, n_new=3)
+    np.testing.assert_allclose(published[batch.settled], batch.scores[batch.settled], rtol=1e-6, atol=1e-6)
+
+
+def test_settled_scores_have_their_context_before_and_their_delay_after_in_one_segment(make_detector, make_series):
+    detector = make_detector(stride=1, delay=2, smoothing=4)
+    series = make_series(60, gaps=[(30, 40)])
+    assert detector.context == 8 - 1 + 4 - 1
+    expected = [*range(10, 30 - 2), *range(30 + 10, 50 - 2)]
+    assert np.flatnonzero(detector.score(series).settled).tolist() == expected
+
+
+# --- calibration ------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_asset_is_refused_with_a_remedy_and_scored_once_calibrated(make_detector, make_series):
+    detector, other = make_detector(), make_series(300, asset="pump-2", seed=2)
+    with pytest.raises(ModelError, match=r"'pump-2' was never calibrated \(known: pump-1\): call calibrate"):
+        detector.score(other)
+    before = detector.assets["pump-1"]
+    assert detector.calibrate(other) is detector
+    assert np.isfinite(detector.score(other).scores).all()
+    assert detector.assets["pump-1"] is before
+
+
+def test_calibrating_a_known_asset_keeps_its_scaling_and_usual_errors(make_detector, make_series):
+    detector = make_detector()
+    before = detector.assets["pump-1"]
+    after = detector.calibrate(make_series(seed=9)).assets["pump-1"]
+    assert after.scaling is before.scaling
+    assert after.usual is before.usual
+    assert after.threshold != before.threshold
+
+
+def test_a_larger_budget_lowers_the_threshold(make_detector, make_series):
+    detector, series = make_detector(), make_series(2000, seed=2)
+    values = [
+        detector.calibrate(series, false_alarms_per_week=budget).assets["pump-1"].threshold.value
+        for budget in (0.1, 1, 3, 10, 30, 100, 1000)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 3
+
+
+def test_a_new_asset_learns_its_scaling_from_the_first_half_and_its_threshold_from_the_second(
+    make_detector, make_series
+):
+    detector, series = make_detector(), make_series(400, asset="pump-2", seed=3)
+    calibration = detector.calibrate(series, method="quantile", quantile=0.5).assets["pump-2"]
+    np.testing.assert_allclose(calibration.scaling.mean, series.values[:200].mean(axis=0))
+    scores = detector.score(series).scores
+    assert calibration.threshold.value == pytest.approx(np.quantile(scores[200:], 0.5))
+
+
+def test_a_channel_that_stands_still_on_a_new_asset_is_measured_as_on_the_others(make_detector, make_series):
+    detector, series = make_detector(), make_series(400, asset="pump-2", seed=3)
+    values = series.values.copy()
+    values[:, 1] = 1400
+    detector.calibrate(with_values(series, values))
+    assert detector.assets["pump-2"].scaling.scale[1] == detector.assets["pump-1"].scaling.scale[1]
+
+
+def test_a_channel_without_a_reading_to_calibrate_with_is_named(make_detector, make_series):
+    series = make_series(400, asset="pump-2")
+    values = series.values.copy()
+    values[:200, 1] = np.nan
+    with pytest.raises(ReadingsError, match="'pump-2': channel 'speed' has no reading"):
+        make_detector().calibrate(with_values(series, values))
+
+
+def test_a_span_too_short_for_a_block_is_refused_and_changes_nothing(make_detector, make_series):
+    detector = make_detector()
+    before = dict(detector.assets)
+    with pytest.raises(ReadingsError, match="'pump-2'.*lengthen the calibration span"):
+        detector.calibrate(make_series(20, asset="pump-2"))
+    assert detector.assets == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"false_alarms_per_weak": 1}, "did you mean 'false_alarms_per_week'"),
+        ({"false_alarms_per_week": 0}, "calibrate.false_alarms_per_week=0: .*greater than 0"),
+        ({"method": "magic"}, "calibrate.method='magic'"),
+        ({"smoothing": 8}, "calibrate.smoothing shapes the scores of every asset: set it in the params of a new fit"),
+    ],
+)
+def test_a_wrong_change_of_the_calibration_is_named(make_detector, make_series, changes, message):
+    with pytest.raises(ParamsError, match=message):
+        make_detector().calibrate(make_series(), **changes)
+
+
+# --- readings that do not fit -----------------------------------------------------------------------------------------
+
+
+def test_other_channels_are_refused_by_name(make_detector, make_series):
+    series = make_series(60)
+    renamed = replace(series, channels=("flow", "speed", "vibration"))
+    fewer = replace(series, channels=series.channels[:2], values=series.values[:, :2])
+    detector = make_detector()
+    with pytest.raises(ModelError, match="'pump-1'.*missing here: temp; unknown to it: vibration: give the same"):
+        detector.score(renamed)
+    with pytest.raises(ModelError, match="missing here: temp: give the same columns"):
+        detector.score(fewer)
+
+
+def test_another_period_is_refused_with_both(make_detector, make_series):
+    series = replace(make_series(60), period=pd.Timedelta("5min"))
+    with pytest.raises(ModelError, match="readings every 0 days 00:05:00, .*every 0 days 00:10:00: resample"):
+        make_detector().score(series)
+    with pytest.raises(ModelError, match="readings every 1, "):
+        make_detector().score(make_series(60, timed=False))
+
+
+@pytest.mark.parametrize("n", [2, 7])
+def test_fewer_rows_than_a_window_are_refused_with_both_numbers(make_detector, make_series, n):
+    with pytest.raises(ReadingsError, match=f"a window takes 8 timesteps, .* has {n}: give more readings"):
+        make_detector().score(make_series(n))
+
+
+def test_as_many_rows_as_a_window_are_scored(make_detector, make_series):
+    assert np.isfinite(make_detector().score(make_series(8)).scores).all()
+
+
+def test_scoring_changes_neither_the_series_nor_the_detector(make_detector, make_series):
+    detector, series = make_detector(), make_series(60, missing=0.1)
+    values, calibration = series.values.copy(), detector.assets["pump-1"]
+    detector.score(series)
+    np.testing.assert_array_equal(series.values, values)
+    assert detector.assets == {"pump-1": calibration}
+    assert isinstance(detector, Detector)

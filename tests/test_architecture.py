@@ -1,0 +1,163 @@
+"""The rules of the house, read off the source: who imports whom, what a stage depends on, what stays light."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src"
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((SOURCE / "offbeat").rglob("*.py"))
+}
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+HEAVY = {"tensorflow", "keras", "onnx", "evidently", "bentoml", "prefect", "dvc"}
+
+# a wing and the wings it may import; modules beside the wings are named on their own
+MAY_IMPORT = {
+    "readings": {"readings", "detection"},
+    "detection": {"detection", "readings"},
+    "models": {"models", "detection", "readings"},
+    "evaluation": {"evaluation", "models", "detection", "readings"},
+}
+ANY_WING_MAY_IMPORT = {"offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params"}
+SHARED_BY_EVALUATION = {"offbeat.preparation"}
+THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
+EXTRA = {
+    "offbeat.detection.runtime": {"onnxruntime"},
+    "offbeat.readings.datasets": {"pooch"},
+}
+
+
+def type_checking_blocks(tree: ast.AST) -> set[ast.AST]:
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+
+
+def imports(path: Path) -> set[str]:
+    """Return every module that a file imports, inside functions too, but not for type checkers alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = type_checking_blocks(tree)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative imports hide the wing"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    return {name for name in imports(path) if name in MODULES}
+
+
+def closure(module: str) -> set[str]:
+    """Return the module and every module of offbeat that it imports, directly or not, packages included."""
+    found, open_ends = set(), {module}
+    while open_ends:
+        name = open_ends.pop()
+        found.add(name)
+        parents = {".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)}
+        open_ends |= (own_imports(MODULES[name]) | parents) - found
+    return found
+
+
+def wing_of(module: str) -> str:
+    """Return the folder that a module stands in, empty beside the wings."""
+    parts = MODULES[module].relative_to(SOURCE / "offbeat").parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if wing_of(name) in MAY_IMPORT])
+def test_a_wing_imports_only_the_wings_below_it(module: str) -> None:
+    allowed = ANY_WING_MAY_IMPORT | (SHARED_BY_EVALUATION if wing_of(module) == "evaluation" else set())
+    for name in own_imports(MODULES[module]) - allowed:
+        assert wing_of(name) in MAY_IMPORT[wing_of(module)], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if wing_of(name) in {"readings", "detection"}])
+def test_readings_and_detection_know_few_libraries(module: str) -> None:
+    outside = {name.split(".")[0] for name in imports(MODULES[module])} - set(sys.stdlib_module_names) - {"offbeat"}
+    assert outside <= THIRD_PARTY | EXTRA.get(module, set()), f"{module} imports {outside}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_heavy_libraries_stay_in_their_place(module: str) -> None:
+    heavy = {name.split(".")[0] for name in imports(MODULES[module])} & HEAVY
+    allowed = {"keras", "tensorflow", "onnx"} if wing_of(module) == "models" else set()
+    assert heavy <= allowed, f"{module} imports {heavy}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("offbeat.stages")])
+def test_nothing_below_imports_the_stages_but_the_command_line(module: str) -> None:
+    stages = {name for name in own_imports(MODULES[module]) if name.startswith("offbeat.stages")}
+    assert not stages or module == "offbeat.cli", f"{module} imports {stages}"
+
+
+def test_offbeat_never_imports_flows() -> None:
+    for module, path in MODULES.items():
+        assert not any(name.split(".")[0] == "flows" for name in imports(path)), module
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_the_arguments_of_run_are_the_params_of_the_stage(stage: str) -> None:
+    signature = inspect.signature(import_module(f"offbeat.stages.{stage}").run)
+    sections = [name for name in signature.parameters if name not in {"root", "report"}]
+    assert sections == PIPELINE[stage]["params"]
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_the_deps_of_a_stage_name_every_module_it_imports(stage: str) -> None:
+    wanted = {str(MODULES[name].relative_to(ROOT)) for name in closure(f"offbeat.stages.{stage}")}
+    listed = {dep for dep in PIPELINE[stage]["deps"] if dep.startswith("src/")}
+    assert listed == wanted, f"dvc.yaml, {stage}: add {sorted(wanted - listed)}, drop {sorted(listed - wanted)}"
+
+
+def test_the_stages_are_those_of_the_command_line() -> None:
+    from offbeat.cli import Stage
+
+    assert [stage.value for stage in Stage] == list(PIPELINE)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after running `code`."""
+    script = f"import sys\n{code}\nprint(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['offbeat', '--help']\nfrom offbeat.cli import app\ntry: app()\nexcept SystemExit: pass"
+    )
+    assert not loaded_by(code) & (HEAVY | {"pandas", "numpy", "sklearn", "onnxruntime", "pydantic"})
+
+
+def test_scoring_loads_no_training_library() -> None:
+    code = (
+        "import offbeat\noffbeat.Detector, offbeat.Series, offbeat.read_folder\nimport offbeat.reporting, onnxruntime"
+    )
+    assert not loaded_by(code) & (HEAVY | {"sklearn"})
+
+
+def test_the_package_tells_its_public_names() -> None:
+    import offbeat
+
+    names = ["Detector", "Folder", "OffbeatError", "ScoreResult", "Series", "fit", "read_folder"]
+    assert sorted(offbeat.__all__) == names
+    assert all(getattr(offbeat, name) is not None for name in names)

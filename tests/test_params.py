@@ -1,0 +1,171 @@
+"""params.yaml is the default and says of every key what it is; whatever is wrong in one is named by its key."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from offbeat.errors import ParamsError
+from offbeat.params import CalibrateParams, Params, changed, default_params_path, load_params
+
+PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def write_params(tmp_path):
+    """Write the default params with some keys changed, removed (`...`) or added."""
+
+    def write(**sections):
+        content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+        for section, values in sections.items():
+            if isinstance(values, dict) and section in content:
+                content[section] = {k: v for k, v in {**content[section], **values}.items() if v is not ...}
+            else:
+                content[section] = values
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not ...}), encoding="utf-8")
+        return path
+
+    return write
+
+
+def error_of(path, changes=None):
+    with pytest.raises(ParamsError) as caught:
+        load_params(path, changes)
+    return str(caught.value)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_at_the_root_is_the_default_and_loads():
+    assert default_params_path() == PARAMS_FILE
+    content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    assert load_params().model_dump() == load_params(PARAMS_FILE).model_dump() == content
+
+
+def test_every_key_of_the_file_has_a_comment():
+    lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
+    keys = [line for line in lines if re.match(r"\s*\w+:", line)]
+    assert len(keys) == sum(len(section) + 1 for section in load_params().model_dump().values())
+    assert [line for line in keys if not re.search(r"#\s*\S{3}|# of ", line)] == []
+
+
+def test_no_section_has_a_default_of_its_own():
+    for section in Params.model_fields.values():
+        assert all(field.is_required() for field in section.annotation.model_fields.values())
+
+
+def test_sections_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load_params().train.epochs = 3
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def test_changes_replace_the_values_of_the_file_and_leave_the_rest():
+    before, after = load_params().model_dump(), load_params(changes={"train": {"epochs": 3}}).model_dump()
+    assert after["train"].pop("epochs") == 3
+    before["train"].pop("epochs")
+    assert after == before
+
+
+def test_a_misspelt_change_is_named_with_the_file_it_changes():
+    message = error_of(None, {"train": {"epoch": 3}})
+    assert message == "params.yaml, with changes: unknown key 'train.epoch': did you mean 'epochs'?"
+    assert "unknown key 'trian': did you mean 'train'?" in error_of(None, {"trian": {"epochs": 3}})
+
+
+def test_a_change_that_is_no_mapping_is_refused():
+    assert "section 'train' must be a mapping of keys to values, got 3" in error_of(None, {"train": 3})
+
+
+def test_changes_to_a_section_that_the_file_does_not_hold_as_one_are_refused(write_params):
+    message = error_of(write_params(train=[1, 2]), {"train": {"epochs": 3}})
+    assert "section 'train' must be a mapping of keys to values, got [1, 2]" in message
+
+
+def test_a_changed_section_is_checked_as_the_file_is():
+    section = load_params().calibrate
+    assert changed(section, {"n_sigmas": 4}) == CalibrateParams(**{**section.model_dump(), "n_sigmas": 4.0})
+    with pytest.raises(ParamsError, match=r"unknown key 'calibrate.n_sigma': did you mean 'n_sigmas'\?"):
+        changed(section, {"n_sigma": 4})
+    with pytest.raises(ParamsError, match=r"calibrate.quantile=1: input should be less than 1"):
+        changed(section, {"quantile": 1})
+
+
+# --- what is wrong in a file ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"train": {"epochz": 3}}, "unknown key 'train.epochz': did you mean 'epochs'?"),
+        ({"calibrate": {"xyzzy": 3}}, "unknown key 'calibrate.xyzzy': known are method, false_alarms_per_week,"),
+        ({"prepared": {}}, "unknown key 'prepared': did you mean 'prepare'?"),
+        ({"train": {"epochs": ...}}, "key 'train.epochs' is missing: this file is the default"),
+        ({"evaluate": ...}, "key 'evaluate' is missing"),
+        ({"train": {"epochs": "many"}}, "train.epochs='many': input should be a valid integer"),
+        ({"train": {"epochs": 3.5}}, "train.epochs=3.5: input should be a valid integer"),
+        ({"train": {"epochs": True}}, "train.epochs=True: must not be true or false"),
+        ({"train": {"learning_rate": True}}, "train.learning_rate=True: must not be true or false"),
+        ({"train": {"learning_rate": "fast"}}, "train.learning_rate='fast': input should be a valid number"),
+        ({"train": {"epochs": 0}}, "train.epochs=0: input should be greater than or equal to 1"),
+        ({"train": {"learning_rate": 2.0}}, "train.learning_rate=2.0: input should be less than or equal to 1"),
+        ({"train": {"clip_norm": float("inf")}}, "train.clip_norm=inf: input should be a finite number"),
+        ({"train": {"position_size": 5}}, "train.position_size=5: input should be a multiple of 2"),
+        ({"prepare": {"window_size": 3}}, "prepare.window_size=3: input should be greater than or equal to 4"),
+        ({"prepare": {"window_size": None}}, "prepare.window_size=None: input should be a valid integer"),
+        ({"prepare": {"period": 0}}, "prepare.period=0: input should be greater than or equal to 1"),
+        ({"calibrate": {"method": "conform"}}, "calibrate.method='conform': input should be 'conformal', 'quantile'"),
+        ({"calibrate": {"false_alarms_per_week": 0}}, "calibrate.false_alarms_per_week=0: input should be greater"),
+        ({"train": 7}, "section 'train' must be a mapping of keys to values, got 7"),
+        ({"train": None}, "section 'train' must be a mapping of keys to values, got None"),
+        ({"prepare": {"train_share": 0.9, "calibration_share": 0.3}}, "train_share + calibration_share must leave"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_key_and_value(write_params, sections, said):
+    path = write_params(**sections)
+    message = error_of(path)
+    assert message.startswith(f"{path}: ")
+    assert said in message
+
+
+def test_every_wrong_key_is_named_at_once(write_params):
+    message = error_of(write_params(train={"epochs": 0, "seed": -1}, evaluate={"n_components": 0}))
+    assert all(key in message for key in ("train.epochs=0", "train.seed=-1", "evaluate.n_components=0"))
+
+
+@pytest.mark.parametrize(("stride", "delay"), [(1, 0), (1, 31), (4, 3), (32, 31)])
+def test_delay_lies_from_stride_less_one_to_window_size_less_one(stride, delay):
+    load_params(changes={"prepare": {"window_size": 32}, "calibrate": {"stride": stride, "delay": delay}})
+
+
+@pytest.mark.parametrize(("stride", "delay"), [(1, 32), (4, 2), (33, 31), (33, 32)])
+def test_a_delay_outside_stride_and_window_is_refused(stride, delay):
+    message = error_of(None, {"prepare": {"window_size": 32}, "calibrate": {"stride": stride, "delay": delay}})
+    expected = f"calibrate.delay must lie from stride - 1 = {stride - 1} to window_size - 1 = 31, got {delay}"
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"train: [1", "not a readable YAML file"),
+        (b"clip: 3 \xe9\n", "not a readable YAML file"),
+        (b"", "must hold sections prepare, train, calibrate, evaluate, got NoneType"),
+        (b"- 1\n", "must hold sections prepare, train, calibrate, evaluate, got list"),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_named(tmp_path, content, said):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    message = error_of(path)
+    assert message.startswith(f"{path}: ")
+    assert said in message
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    assert "nowhere.yaml: not a readable YAML file" in error_of(tmp_path / "nowhere.yaml")
