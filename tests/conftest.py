@@ -58,7 +58,8 @@ def make_detector(runtime, make_series):
 
     def make(series=None, **changes):
         series = series or make_series()
-        params = changed(load_params().calibrate, {"smoothing": 4, "merge_gap": 2, **changes})
+        chosen = {"stride": 1, "delay": 0, "smoothing": 4, "merge_gap": 2, **changes}
+        params = changed(load_params().calibrate, chosen)
         detector = Detector(runtime, CHANNELS, series.period, max_gap=2, clip=10.0, params=params)
         return detector.calibrate(series)
 

@@ -186,9 +186,9 @@ def mean(values):
     return sum(known) / len(known) if known else float("nan")
 
 
-def trailing_mean(values, segments, width):
+def moving_mean(values, segments, width, lead):
     return [
-        [mean(column[max(start, t + 1 - width) : t + 1]) for column in zip(*values, strict=True)]
+        [mean(column[max(start, t + lead + 1 - width) : min(t + lead + 1, stop)]) for column in zip(*values, strict=True)]
         for start, stop in segments
         for t in range(start, stop)
     ]

@@ -109,10 +109,11 @@ class Params(Section):
                 f"calibrate.stride={calibrate.stride} must be at most prepare.window_size={window_size}, "
                 "or readings between windows are never scored"
             )
-        if overlap < calibrate.stride - 1:
+        least = calibrate.stride - 1
+        if overlap < least:
             raise ValueError(
-                f"calibrate.delay={calibrate.delay} is too short for stride {calibrate.stride}: "
-                f"it must be at least {2 * (calibrate.stride - 1)}, so that a window ends in time for every reading"
+                f"calibrate.delay={calibrate.delay} is too short for stride {calibrate.stride}: it must be at least "
+                f"{least + min(least - 1, calibrate.smoothing // 2)}, so that a window ends in time for every reading"
             )
         if overlap >= window_size:
             raise ValueError(

@@ -11,8 +11,8 @@ from offbeat.detection.detector import Detector
 from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.readings.series import Series
 
-# stride, delay, smoothing
-WAYS = [(1, 0, 1), (1, 0, 4), (2, 1, 1), (3, 2, 4), (3, 5, 2), (4, 7, 3), (8, 7, 1)]
+# stride, delay, smoothing; the delay less half the smoothing is at least stride - 1
+WAYS = [(1, 0, 1), (1, 0, 4), (1, 6, 4), (2, 1, 1), (3, 4, 5), (3, 7, 2), (4, 7, 3), (8, 7, 1)]
 ways = pytest.mark.parametrize(("stride", "delay", "smoothing"), WAYS)
 GAPS = [(40, 42), (70, 90), (150, 155)]  # a short one that is filled, two long ones that split the series
 
@@ -166,8 +166,8 @@ def test_pieces_read_from_frames_need_a_gap_more_of_context(make_detector, make_
 def test_settled_scores_have_their_context_before_and_their_delay_after_in_one_segment(make_detector, make_series):
     detector = make_detector(stride=1, delay=2, smoothing=4)
     series = make_series(60, gaps=[(30, 40)])
-    assert detector.context == 8 - 1 + 4 - 1
-    expected = [*range(10, 30 - 2), *range(30 + 10, 50 - 2)]
+    assert detector.context == 8 - 1 + 4 - 1 - 1  # one timestep of the mean lies ahead
+    expected = [*range(9, 30 - 2), *range(30 + 9, 50 - 2)]
     assert np.flatnonzero(detector.score(series).settled).tolist() == expected
 
 

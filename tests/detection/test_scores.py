@@ -10,7 +10,7 @@ from offbeat.detection.scores import (
     anomaly_scores,
     channel_scores,
     channel_shares,
-    trailing_mean,
+    moving_mean,
     usual_errors,
 )
 
@@ -22,19 +22,19 @@ def errors_with_missing(n, n_channels, missing, seed):
     return errors
 
 
-def test_the_trailing_mean_is_that_of_the_plain_loops():
-    for n, width, missing in product(range(1, 9), range(1, 11), (0.0, 0.5, 1.0)):
+def test_the_moving_mean_is_that_of_the_plain_loops():
+    for n, width, missing in product(range(1, 8), range(1, 10), (0.0, 0.5, 1.0)):
         values = errors_with_missing(n, 2, missing, seed=n)
-        for cut in range(1, n + 1):
+        for cut, lead in product(range(1, n + 1), {0, width // 2, width - 1}):
             segments = [(0, cut), (cut, n)] if cut < n else [(0, n)]
-            expected = naive.trailing_mean(values.tolist(), segments, width)
-            np.testing.assert_allclose(trailing_mean(values, segments, width), expected, rtol=1e-12)
+            expected = naive.moving_mean(values.tolist(), segments, width, lead)
+            np.testing.assert_allclose(moving_mean(values, segments, width, lead), expected, rtol=1e-12)
 
 
-def test_an_error_leaves_no_trace_once_the_trailing_mean_is_past_it():
+def test_an_error_leaves_no_trace_once_the_moving_mean_is_past_it():
     values = np.full((30, 1), 1e-9)
     values[3] = 1e12
-    assert (trailing_mean(values, [(0, 30)], 4)[7:] == trailing_mean(values[7:], [(0, 23)], 4)).all()
+    assert (moving_mean(values, [(0, 30)], 4)[7:] == moving_mean(values[7:], [(0, 23)], 4)).all()
 
 
 def test_usual_errors_are_those_of_the_plain_loop():
@@ -69,19 +69,19 @@ def test_the_score_is_the_mean_over_the_channels_that_have_one():
 def test_the_score_does_not_change_with_channel_order():
     errors, usual = errors_with_missing(50, 3, 0.2, seed=4), np.array([0.1, 2.0, 30.0])
     order = [2, 0, 1]
-    one = anomaly_scores(channel_scores(errors, usual, [(0, 50)], 5))
-    other = anomaly_scores(channel_scores(errors[:, order], usual[order], [(0, 50)], 5))
+    one = anomaly_scores(channel_scores(errors, usual, [(0, 50)], 5, 2))
+    other = anomaly_scores(channel_scores(errors[:, order], usual[order], [(0, 50)], 5, 2))
     np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def test_an_error_counts_in_units_of_the_channels_usual_error():
     errors = np.array([[0.2, 20.0]])
-    assert channel_scores(errors, np.array([0.1, 10.0]), [(0, 1)], 1).tolist() == [[2.0, 2.0]]
+    assert channel_scores(errors, np.array([0.1, 10.0]), [(0, 1)], 1, 0).tolist() == [[2.0, 2.0]]
 
 
 def test_a_missing_reading_does_not_change_the_score_through_its_own_error():
     errors = np.full((10, 2), 2.0)
     errors[5, 0] = np.nan
     usual = np.ones(2)
-    assert anomaly_scores(channel_scores(errors, usual, [(0, 10)], 1)).tolist() == [2.0] * 10
-    assert anomaly_scores(channel_scores(errors, usual, [(0, 10)], 4)).tolist() == [2.0] * 10
+    assert anomaly_scores(channel_scores(errors, usual, [(0, 10)], 1, 0)).tolist() == [2.0] * 10
+    assert anomaly_scores(channel_scores(errors, usual, [(0, 10)], 4, 1)).tolist() == [2.0] * 10

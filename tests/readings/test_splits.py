@@ -27,26 +27,30 @@ def test_the_spans_are_the_shares_of_the_rows_in_time_order(make_series):
 
 
 def test_a_given_test_start_is_kept_and_the_shares_divide_what_lies_before_it(make_series):
-    split = split_of(make_series(100), test_start=40)
-    assert split.test == (40, 100)
-    assert (split.train[0], split.held_out[1]) == (0, 30)  # 0.6 / 0.8 of 40
-    assert split.calibration == (34, 36)[:0] or split.calibration == (34, 36)
+    split = split_of(make_series(100), test_start=60)
+    assert (split.train, split.held_out) == ((0, 34), (34, 45))  # 0.6 / 0.8 of 60 rows, a quarter of them held out
+    assert (split.calibration, split.test) == ((49, 56), (60, 100))
 
 
-@pytest.mark.parametrize("test_start", [None, 60, 90])
+@pytest.mark.parametrize("test_start", [None, 150, 250])
 def test_spans_stand_in_order_and_an_embargo_apart(make_series, test_start):
-    series = make_series(120)
+    series = make_series(300)
     for embargo, train, calibration, held_out in product((1, 4, 8), (0.4, 0.6), (0.2, 0.35), (0.25, 0.5)):
         split = split_of(series, test_start, embargo=embargo, train=train, calibration=calibration, held_out=held_out)
         assert split.train[0] == 0
         assert split.train[1] == split.held_out[0]
         assert split.held_out[1] + embargo <= split.calibration[0]
         assert split.calibration[1] + embargo <= split.test[0]
-        assert split.test == (test_start or split.test[0], 120)
+        assert split.test == (test_start or split.test[0], 300)
 
 
 def test_a_test_start_behind_the_readings_leaves_no_test_span(make_series):
     assert split_of(make_series(100), test_start=100).test == (100, 100)
+
+
+def test_a_test_span_with_room_for_nothing_but_the_embargo_is_empty(make_series):
+    split = split_of(make_series(100), embargo=8, calibration=0.38)  # 98 rows would leave 2 for an embargo of 8
+    assert (split.calibration, split.test) == ((68, 92), (100, 100))
 
 
 @pytest.mark.parametrize(

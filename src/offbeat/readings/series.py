@@ -8,34 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TypeAlias
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
 from offbeat.errors import ReadingsError
-from offbeat.typing import BoolArray, FloatArray, IntArray
-
-Period: TypeAlias = "pd.Timedelta | timedelta | str | int"
+from offbeat.readings.grid import Period, Readings, to_grid
+from offbeat.readings.messages import Source
+from offbeat.typing import FloatArray, IntArray
 
 DEFAULT_MAX_GAP = 5  # timesteps
-IRREGULAR_STEP = 0.1  # a step further than this share of the period from a whole number of periods is irregular ...
-IRREGULAR_SHARE = 0.2  # ... and more than this share of such steps is worth a note
-_CLOCK_UNITS_NS = (60_000_000_000, 1_000_000_000, 1_000_000, 1_000)  # minute, second, millisecond, microsecond
-_DAYLIGHT_SHIFTS_NS = (3_600_000_000_000, 1_800_000_000_000)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a message calls the readings: a file with its lines, or a frame with its rows."""
-
-    name: str
-    lines: IntArray | None = None  # (n,) 1-based line of each row; None for a frame, whose rows count from 0
-
-    def row(self, row: int) -> str:
-        """Name one row, e.g. ``pump-1.csv, line 7``."""
-        return f"{self.name}, row {row}" if self.lines is None else f"{self.name}, line {self.lines[row]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +91,8 @@ class Series:
 
         *Grid*: it starts at the first timestamp. Each reading goes to the nearest grid point (halfway: the later);
         readings on the same point are averaged, NaN ignored. A row whose channels are all missing is no reading.
+        So pieces of one stream share a grid only if the stream is regular already, whole periods apart; irregular
+        readings land elsewhere when they are cut elsewhere.
 
         *Gaps*: up to `max_gap` successive points without a reading become rows of NaN inside the segment; more than
         that store no rows and start a new segment.
@@ -186,12 +171,6 @@ class Series:
         return pd.DataFrame(self.values.copy(), index=self.index, columns=list(self.channels))
 
 
-def as_utc(when: pd.Timestamp) -> pd.Timestamp:
-    """Convert a time to UTC with nanoseconds; one without a zone is taken as UTC."""
-    aware = when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")
-    return aware.as_unit("ns")
-
-
 def series_from_frame(
     df: pd.DataFrame,
     asset: str,
@@ -208,15 +187,17 @@ def series_from_frame(
     if len(df) == 0:
         raise ReadingsError(f"{source.name} holds no readings: give at least two rows")
     values = _values(df, channels, source)
-    is_time, naive = isinstance(df.index, pd.DatetimeIndex), getattr(df.index, "tz", None) is None
-    stamps = _stamps(df.index, source)
-    _check_order(stamps, source, is_time, naive)
-    first, values = _merge_duplicates(stamps, values, channels, source, is_time, naive)
-    merged, stamps = len(stamps) - len(first), stamps[first]
-    step = _step(stamps, period, is_time, source)
-    said = [*notes, *([f"{count(merged, 'row')} that repeated a timestamp merged"] if merged else [])]
-    said += _step_notes(stamps, _points(stamps, step), step, is_time, inferred=period is None)
-    return _on_grid(stamps, values, channels, asset, source, step, max_gap, is_time, said)
+    is_time, is_local = isinstance(df.index, pd.DatetimeIndex), getattr(df.index, "tz", None) is None
+    readings = Readings(_stamps(df.index, source), values, channels, source, is_time, is_local)
+    grid = to_grid(readings, period, max_gap)
+    index = pd.DatetimeIndex(grid.stamps.astype("M8[ns]"), tz="UTC") if is_time else pd.Index(grid.stamps)
+    return Series(asset, channels, grid.values, index, grid.period, grid.segment_starts, (*notes, *grid.notes))
+
+
+def as_utc(when: pd.Timestamp) -> pd.Timestamp:
+    """Convert a time to UTC with nanoseconds; one without a zone is taken as UTC."""
+    aware = when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")
+    return aware.as_unit("ns")
 
 
 def _channels(df: pd.DataFrame, source: Source) -> tuple[str, ...]:
@@ -267,190 +248,7 @@ def _stamps(index: pd.Index, source: Source) -> IntArray:
             f"{source.name}: the index must hold timestamps or integers, not {index.dtype}: "
             "set it with df.set_index(pandas.to_datetime(...))"
         )
+    if len(index) and index.max() > np.iinfo(np.int64).max:
+        row = int(index.argmax())
+        raise ReadingsError(f"{source.row(row)}: index {index[row]} must lie below 2**63: count from a later start")
     return _index_stamps(index)
-
-
-def _show(stamp: int, is_time: bool) -> str:
-    return str(pd.Timestamp(stamp, tz="UTC")) if is_time else str(stamp)
-
-
-def _daylight_hint(stamps: IntArray, step: int, is_time: bool, naive: bool) -> str:
-    """Say so when a step back looks like clocks put back: local time with its hour told twice."""
-    forward = np.diff(stamps)
-    forward = forward[forward > 0]
-    usual = int(np.median(forward)) if len(forward) else 0
-    if is_time and naive and (-step in _DAYLIGHT_SHIFTS_NS or usual - step in _DAYLIGHT_SHIFTS_NS):
-        return " (clocks put back at the end of daylight-saving time? Then write UTC, or each time with its offset)"
-    return ""
-
-
-def _check_order(stamps: IntArray, source: Source, is_time: bool, naive: bool) -> None:
-    steps = np.diff(stamps)
-    back = np.flatnonzero(steps < 0)
-    if len(back):
-        row = int(back[0]) + 1
-        hint = _daylight_hint(stamps, int(steps[row - 1]), is_time, naive)
-        raise ReadingsError(
-            f"{source.row(row)}: timestamps must not go back, but {_show(stamps[row], is_time)} follows "
-            f"{_show(stamps[row - 1], is_time)}{hint}: sort the readings by time"
-        )
-
-
-def _merge_duplicates(
-    stamps: IntArray, values: FloatArray, channels: tuple[str, ...], source: Source, is_time: bool, naive: bool
-) -> tuple[IntArray, FloatArray]:
-    """First row of each timestamp, and the values of each timestamp; rows that contradict each other are refused."""
-    first = np.flatnonzero(np.concatenate(([True], np.diff(stamps) > 0)))
-    if len(first) == len(stamps):
-        return first, values
-    lowest, highest = np.fmin.reduceat(values, first), np.fmax.reduceat(values, first)
-    conflict = lowest < highest  # false where all are NaN
-    if conflict.any():
-        group, column = (int(place[0]) for place in np.nonzero(conflict))
-        row = int(first[group]) + 1
-        raise ReadingsError(
-            f"{source.row(row)}: timestamp {_show(stamps[row], is_time)} stands there twice with different readings of "
-            f"channel {channels[column]!r}{_daylight_hint(stamps, 0, is_time, naive)}: keep one row for each timestamp"
-        )
-    return first, lowest
-
-
-def _step(stamps: IntArray, period: Period | None, is_time: bool, source: Source) -> int:
-    """Step of the grid in nanoseconds or index units: the given period, or the one the readings show."""
-    if period is not None:
-        return _given_step(period, is_time, source)
-    if len(stamps) < 2:
-        raise ReadingsError(f"{source.name} holds a single timestamp, so its period is unknown: give the period")
-    steps = np.diff(stamps)
-    kinds, counts = np.unique(steps, return_counts=True)
-    if 2 * counts.max() >= len(steps):
-        return int(kinds[counts.argmax()])
-    median = max(1, round(float(np.median(steps))))
-    for unit in _CLOCK_UNITS_NS if is_time else ():
-        rounded = round(median / unit) * unit
-        if abs(rounded - median) <= 0.005 * median:
-            return rounded
-    return median
-
-
-def _given_step(period: Period, is_time: bool, source: Source) -> int:
-    if is_time == isinstance(period, int | np.integer):
-        wanted = "a time such as '10s'" if is_time else "a whole number of index steps"
-        raise ReadingsError(f"{source.name}: period={period!r} must be {wanted}, like the index of the readings")
-    try:
-        step = int(period) if isinstance(period, int) else int(pd.Timedelta(period).value)
-    except ValueError as error:
-        raise ReadingsError(
-            f"{source.name}: period={period!r} is not a length of time: write '10s' or '5min'"
-        ) from error
-    if step <= 0:  # also NaT
-        raise ReadingsError(f"{source.name}: period={period!r} must be longer than zero")
-    return step
-
-
-def _on_grid(
-    stamps: IntArray,
-    values: FloatArray,
-    channels: tuple[str, ...],
-    asset: str,
-    source: Source,
-    step: int,
-    max_gap: int,
-    is_time: bool,
-    notes: list[str],
-) -> Series:
-    """Place readings of distinct timestamps on the grid, fill short gaps with NaN rows, split at long ones."""
-    point = _points(stamps, step)
-    read = ~np.isnan(values).all(axis=1)
-    if not read.any():
-        raise ReadingsError(f"{source.name}: every channel is missing in every row: give at least one reading")
-    if not read.all():
-        notes.append(f"{count(int((~read).sum()), 'row')} in which every channel is missing taken as a gap")
-        point, values = point[read], values[read]
-    point, values, averaged = _average_points(point, values)
-    if averaged:
-        notes.append(f"{count(averaged, 'reading')} averaged with others on the same grid point")
-    empty = np.diff(point) - 1  # grid points without a reading before each next one
-    long = empty > max_gap
-    if len(point) >= 10 and 2 * (int(long.sum()) + 1) >= len(point):
-        raise ReadingsError(
-            f"{source.name}: on a grid of {_length(step, is_time)} most readings stand alone, far from their "
-            "neighbours: give the period at which readings really come"
-        )
-    row = np.concatenate(([0], np.cumsum(np.where(long, 0, empty) + 1)))
-    notes += _gap_notes(empty, long, step, is_time)
-    filled, grid = values, point
-    if row[-1] + 1 > len(row):
-        filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan)
-        filled[row] = values
-        # each row's grid point: its distance from the last row with a reading, added to that one's point
-        last = np.searchsorted(row, np.arange(len(filled)), side="right") - 1
-        grid = point[last] + np.arange(len(filled)) - row[last]
-    ticks = stamps[0] + grid * step
-    index = pd.DatetimeIndex(ticks.astype("M8[ns]"), tz="UTC") if is_time else pd.Index(ticks)
-    period = pd.Timedelta(step, unit="ns") if is_time else step
-    starts = np.concatenate(([0], row[1:][long])).astype(np.int64)
-    return Series(asset, channels, filled, index, period, starts, tuple(notes))
-
-
-def _points(stamps: IntArray, step: int) -> IntArray:
-    """Nearest grid point of each reading, counted from the first; halfway goes to the later."""
-    points: IntArray = (stamps - stamps[0] + step // 2) // step
-    return points
-
-
-def _average_points(point: IntArray, values: FloatArray) -> tuple[IntArray, FloatArray, int]:
-    """Average the readings of each grid point, NaN ignored; also how many readings shared a point."""
-    first = np.flatnonzero(np.concatenate(([True], np.diff(point) > 0)))
-    if len(first) == len(point):
-        return point, values, 0
-    sums = np.add.reduceat(np.where(np.isnan(values), 0.0, values), first)
-    counts = np.add.reduceat(~np.isnan(values), first, dtype=np.int64)
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    sizes = np.diff(np.append(first, len(point)))
-    return point[first], means, int(sizes[sizes > 1].sum())
-
-
-def count(number: int, thing: str) -> str:
-    """Number and noun, e.g. ``2 rows``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _length(step: int, is_time: bool) -> str:
-    if not is_time:
-        return str(step)
-    days, rest = divmod(step, 86_400_000_000_000)
-    text = f"{days} d {rest / 3.6e12:.1f} h" if days else f"{step / 1e9:g} s"
-    return text.removesuffix(" 0.0 h")
-
-
-def _step_notes(stamps: IntArray, point: IntArray, step: int, is_time: bool, inferred: bool) -> list[str]:
-    notes = []
-    away = np.abs(stamps - stamps[0] - point * step)
-    if away.any():
-        most = _length(int(away.max()), is_time)
-        notes.append(
-            f"{count(int(np.count_nonzero(away)), 'reading')} moved to the nearest grid point, by at most {most}"
-        )
-    steps = np.diff(stamps)
-    # two periods after the last reading is a gap, not an irregular reading
-    whole = np.maximum((steps + step // 2) // step, 1) * step
-    odd = int((np.abs(steps - whole) > IRREGULAR_STEP * step).sum())
-    if inferred and odd > IRREGULAR_SHARE * len(steps):
-        notes.append(
-            f"irregular: {odd / len(steps):.0%} of the steps are more than {IRREGULAR_STEP:.0%} away from a whole "
-            f"number of periods of {_length(step, is_time)}; give the period if it is wrong"
-        )
-    return notes
-
-
-def _gap_notes(empty: IntArray, long: BoolArray, step: int, is_time: bool) -> list[str]:
-    notes = []
-    short = (empty > 0) & ~long
-    if short.any():
-        rows = count(int(empty[short].sum()), "missing row")
-        notes.append(f"{count(int(short.sum()), 'short gap')} filled with {rows}")
-    if long.any():
-        longest = _length(int(empty.max()) * step, is_time)
-        notes.append(f"readings split at {count(int(long.sum()), 'long gap')}, at most {longest}")
-    return notes

@@ -55,7 +55,7 @@ def split_rows(
     n_timesteps = series.n_timesteps
     if test_start is None:
         train_stop = int(n_timesteps * train_share)
-        calibration_stop = int(n_timesteps * (train_share + calibration_share))
+        calibration_stop = min(int(n_timesteps * (train_share + calibration_share)), n_timesteps - embargo)
         test_start = calibration_stop + embargo
     else:
         train_stop = int(test_start * train_share / (train_share + calibration_share))
@@ -65,7 +65,7 @@ def split_rows(
         train=(0, held_out_start),
         held_out=(held_out_start, train_stop),
         calibration=(train_stop + embargo, calibration_stop),
-        test=(test_start, max(n_timesteps, test_start)),
+        test=(test_start, n_timesteps),
     )
     for name, (start, stop) in vars(split).items():
         if stop - start < embargo and name != "test":

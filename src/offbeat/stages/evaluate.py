@@ -24,7 +24,7 @@ from offbeat.stages.artifacts import (
     read_prepared,
 )
 
-CURVE_POINTS = 200
+CURVE_POINTS = 50
 
 
 def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:

@@ -1,0 +1,235 @@
+"""Readings to a regular grid: order, duplicates, period, gaps.
+
+Timestamps are whole numbers throughout (nanoseconds, or steps of an integer index), so that nothing is lost to
+rounding; `Series.from_frame` states the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from offbeat.errors import ReadingsError
+from offbeat.readings.messages import Source, count, duration_text, stamp_text
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+Period: TypeAlias = "pd.Timedelta | timedelta | str | int"
+
+IRREGULAR_STEP = 0.1  # a step further than this share of the period from a whole number of periods is irregular ...
+IRREGULAR_SHARE = 0.2  # ... and more than this share of such steps is worth a note
+_CLOCK_UNITS_NS = (60_000_000_000, 1_000_000_000, 1_000_000, 1_000)  # minute, second, millisecond, microsecond
+_DAYLIGHT_SHIFTS_NS = (3_600_000_000_000, 1_800_000_000_000)
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Readings as they came: `stamps` (n,), `values` (n, F) free of infinities; `is_local` times name no zone."""
+
+    stamps: IntArray
+    values: FloatArray
+    channels: tuple[str, ...]
+    source: Source
+    is_time: bool
+    is_local: bool
+
+    def length(self, stamps: int) -> pd.Timedelta | int:
+        """Turn a difference of stamps into a length of time, or leave it a number of steps."""
+        return pd.Timedelta(stamps, unit="ns") if self.is_time else stamps
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Readings on a regular grid: `stamps` (T,), `values` (T, F), `segment_starts` (S,), and what was done in words."""
+
+    stamps: IntArray
+    values: FloatArray
+    segment_starts: IntArray
+    period: pd.Timedelta | int
+    notes: tuple[str, ...]
+
+
+def to_grid(readings: Readings, period: Period | None, max_gap: int) -> Grid:
+    """Put readings on a regular grid by the rules of `Series.from_frame`; there is at least one.
+
+    Raises
+    ------
+    ReadingsError
+        If stamps go back or contradict each other, no sensible period can be found, or every reading is missing.
+    """
+    _check_order(readings)
+    n_rows = len(readings.stamps)
+    readings = _distinct(readings)
+    merged = n_rows - len(readings.stamps)
+    notes = [f"{count(merged, 'row')} that repeated a timestamp merged"] if merged else []
+    step = _step(readings, period)
+    point = _points(readings.stamps, step)
+    notes += _step_notes(readings, point, step, inferred=period is None)
+    point, values, more = _one_per_point(readings, point)
+    empty = np.diff(point) - 1  # grid points without a reading before each next one
+    long = empty > max_gap
+    if len(point) >= 10 and 2 * (int(long.sum()) + 1) >= len(point):
+        raise ReadingsError(
+            f"{readings.source.name}: on a grid of {duration_text(readings.length(step))} most readings stand alone, "
+            "far from their neighbours: give the period at which readings really come"
+        )
+    more += _gap_notes(readings, empty, long, step)
+    point, values, starts = _filled(point, values, empty, long)
+    stamps = readings.stamps[0] + point * step
+    return Grid(stamps, values, starts, readings.length(step), (*notes, *more))
+
+
+def _check_order(readings: Readings) -> None:
+    stamps, is_time = readings.stamps, readings.is_time
+    steps = np.diff(stamps)
+    back = np.flatnonzero(steps < 0)
+    if len(back):
+        row = int(back[0]) + 1
+        hint = _daylight_hint(readings, int(steps[row - 1]))
+        raise ReadingsError(
+            f"{readings.source.row(row)}: timestamps must not go back, but {stamp_text(stamps[row], is_time)} follows "
+            f"{stamp_text(stamps[row - 1], is_time)}{hint}: sort the readings by time"
+        )
+
+
+def _distinct(readings: Readings) -> Readings:
+    """Merge rows of one timestamp; rows that contradict each other are refused."""
+    stamps, first = readings.stamps, _group_starts(readings.stamps)
+    if len(first) == len(stamps):
+        return readings
+    lowest, highest = np.fmin.reduceat(readings.values, first), np.fmax.reduceat(readings.values, first)
+    conflict = lowest < highest  # false where all are NaN
+    if conflict.any():
+        group, column = (int(place[0]) for place in np.nonzero(conflict))
+        row = int(first[group]) + 1
+        raise ReadingsError(
+            f"{readings.source.row(row)}: timestamp {stamp_text(stamps[row], readings.is_time)} stands there twice "
+            f"with different readings of channel {readings.channels[column]!r}{_daylight_hint(readings, 0)}: "
+            "keep one row for each timestamp"
+        )
+    return replace(readings, stamps=stamps[first], values=lowest)
+
+
+def _daylight_hint(readings: Readings, step: int) -> str:
+    """Say so when a step back looks like clocks put back: local time with its hour told twice."""
+    forward = np.diff(readings.stamps)
+    forward = forward[forward > 0]
+    if not readings.is_time or not readings.is_local or not len(forward):
+        return ""
+    if -step in _DAYLIGHT_SHIFTS_NS or int(np.median(forward)) - step in _DAYLIGHT_SHIFTS_NS:
+        return " (clocks put back at the end of daylight-saving time? Then write UTC, or each time with its offset)"
+    return ""
+
+
+def _step(readings: Readings, period: Period | None) -> int:
+    """Step of the grid in nanoseconds or index units: the given period, or the one the readings show."""
+    if period is not None:
+        return _given_step(period, readings)
+    if len(readings.stamps) < 2:
+        raise ReadingsError(
+            f"{readings.source.name} holds a single timestamp, so its period is unknown: give the period"
+        )
+    steps = np.diff(readings.stamps)
+    kinds, counts = np.unique(steps, return_counts=True)
+    if 2 * counts.max() >= len(steps):
+        return int(kinds[counts.argmax()])
+    median = max(1, round(float(np.median(steps))))
+    for unit in _CLOCK_UNITS_NS if readings.is_time else ():
+        rounded = round(median / unit) * unit
+        if abs(rounded - median) <= 0.005 * median:
+            return rounded
+    return median
+
+
+def _given_step(period: Period, readings: Readings) -> int:
+    name, is_time = readings.source.name, readings.is_time
+    if is_time == isinstance(period, int | np.integer):
+        wanted = "a time such as '10s'" if is_time else "a whole number of index steps"
+        raise ReadingsError(f"{name}: period={period!r} must be {wanted}, like the index of the readings")
+    try:
+        step = int(period) if isinstance(period, int) else int(pd.Timedelta(period).value)
+    except ValueError as error:
+        raise ReadingsError(f"{name}: period={period!r} is not a length of time: write '10s' or '5min'") from error
+    if step <= 0:  # also NaT
+        raise ReadingsError(f"{name}: period={period!r} must be longer than zero")
+    return step
+
+
+def _points(stamps: IntArray, step: int) -> IntArray:
+    """Nearest grid point of each reading, counted from the first; halfway goes to the later."""
+    points: IntArray = (stamps - stamps[0] + step // 2) // step
+    return points
+
+
+def _one_per_point(readings: Readings, point: IntArray) -> tuple[IntArray, FloatArray, list[str]]:
+    """Leave out rows without a reading and average those that share a grid point, NaN ignored; also notes of it."""
+    values, notes = readings.values, []
+    read = ~np.isnan(values).all(axis=1)
+    if not read.any():
+        raise ReadingsError(f"{readings.source.name}: every channel is missing in every row: give at least one reading")
+    if not read.all():
+        notes.append(f"{count(int((~read).sum()), 'row')} in which every channel is missing taken as a gap")
+        point, values = point[read], values[read]
+    first = _group_starts(point)
+    if len(first) == len(point):
+        return point, values, notes
+    sums = np.add.reduceat(np.where(np.isnan(values), 0.0, values), first)
+    counts = np.add.reduceat(~np.isnan(values), first, dtype=np.int64)
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    sizes = np.diff(np.append(first, len(point)))
+    shared = int(sizes[sizes > 1].sum())
+    notes.append(f"{count(shared, 'reading')} averaged with others on the same grid point")
+    return point[first], means, notes
+
+
+def _filled(
+    point: IntArray, values: FloatArray, empty: IntArray, long: BoolArray
+) -> tuple[IntArray, FloatArray, IntArray]:
+    """Fill short gaps with rows of NaN and start a segment after each long one."""
+    row = np.concatenate(([0], np.cumsum(np.where(long, 0, empty) + 1)))
+    starts = np.concatenate(([0], row[1:][long])).astype(np.int64)
+    if row[-1] + 1 == len(row):
+        return point, values, starts
+    filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan)
+    filled[row] = values
+    # each row's grid point: its distance from the last row with a reading, added to that one's point
+    last = np.searchsorted(row, np.arange(len(filled)), side="right") - 1
+    return point[last] + np.arange(len(filled)) - row[last], filled, starts
+
+
+def _group_starts(ascending: IntArray) -> IntArray:
+    """First place of each group of equal numbers."""
+    return np.flatnonzero(np.concatenate(([True], np.diff(ascending) > 0)))
+
+
+def _step_notes(readings: Readings, point: IntArray, step: int, *, inferred: bool) -> list[str]:
+    notes = []
+    away = np.abs(readings.stamps - readings.stamps[0] - point * step)
+    if away.any():
+        moved, most = count(int(np.count_nonzero(away)), "reading"), readings.length(int(away.max()))
+        notes.append(f"{moved} moved to the nearest grid point, by at most {duration_text(most)}")
+    steps = np.diff(readings.stamps)
+    # two periods after the last reading is a gap, not an irregular reading
+    whole = np.maximum((steps + step // 2) // step, 1) * step
+    odd = int((np.abs(steps - whole) > IRREGULAR_STEP * step).sum())
+    if inferred and odd > IRREGULAR_SHARE * len(steps):
+        notes.append(
+            f"irregular: {odd / len(steps):.0%} of the steps are more than {IRREGULAR_STEP:.0%} away from a whole "
+            f"number of periods of {duration_text(readings.length(step))}; give the period if it is wrong"
+        )
+    return notes
+
+
+def _gap_notes(readings: Readings, empty: IntArray, long: BoolArray, step: int) -> list[str]:
+    notes = []
+    short = (empty > 0) & ~long
+    if short.any():
+        rows = count(int(empty[short].sum()), "missing row")
+        notes.append(f"{count(int(short.sum()), 'short gap')} filled with {rows}")
+    if long.any():
+        longest = duration_text(readings.length(int(empty.max()) * step))
+        notes.append(f"readings split at {count(int(long.sum()), 'long gap')}, at most {longest}")
+    return notes

@@ -1,0 +1,76 @@
+"""The words of messages about readings: where a row stands, how many, how long, when.
+
+One place for them, so that a length of time reads the same in an error, a note and a report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pandas as pd
+
+from offbeat.typing import IntArray
+
+_CLOCK_NS = {
+    "d": 86_400_000_000_000,
+    "h": 3_600_000_000_000,
+    "min": 60_000_000_000,
+    "s": 1_000_000_000,
+    "ms": 1_000_000,
+    "µs": 1_000,
+    "ns": 1,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a message calls the readings: a file with its lines, or a frame with its rows."""
+
+    name: str
+    lines: IntArray | None = None  # (n,) 1-based line of each row; None for a frame, whose rows count from 0
+
+    def row(self, row: int) -> str:
+        """Name one row, e.g. ``pump-1.csv, line 7``."""
+        return f"{self.name}, row {row}" if self.lines is None else f"{self.name}, line {self.lines[row]}"
+
+
+def count(number: int, thing: str) -> str:
+    """Number and noun, e.g. ``2 rows``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def duration_text(length: timedelta | int) -> str:
+    """Write a length of time as people do, e.g. ``5 min``, ``1 d 12 h`` or ``250 ms``.
+
+    Parameters
+    ----------
+    length : timedelta (or Timedelta), or int
+        A length of time that is not negative, or a number of steps of an integer index.
+
+    Returns
+    -------
+    str
+        Rounded where that changes the length by at most a part in 10,000; so two texts that are the same stand for
+        lengths that are nearly the same.
+    """
+    if not isinstance(length, timedelta):
+        return count(length, "step")
+    left = pd.Timedelta(length).value
+    unit_ns = next((unit_ns for unit_ns in _CLOCK_NS.values() if 5_000 * unit_ns <= left), 1)
+    left = (left + unit_ns // 2) // unit_ns * unit_ns
+    parts = []
+    for unit in ("d", "h", "min"):
+        whole, left = divmod(left, _CLOCK_NS[unit])
+        if whole:
+            parts.append(f"{whole:,} {unit}")
+    if left or not parts:
+        fine = ("s",) if parts or not left else ("s", "ms", "µs", "ns")
+        unit = next(unit for unit in fine if left >= _CLOCK_NS[unit] or len(fine) == 1)
+        parts.append(f"{left / _CLOCK_NS[unit]:g} {unit}")
+    return " ".join(parts)
+
+
+def stamp_text(stamp: int, is_time: bool) -> str:
+    """Write a timestamp in nanoseconds since 1970 as a time in UTC, or an integer index as it is."""
+    return str(pd.Timestamp(stamp, tz="UTC")) if is_time else str(stamp)
