@@ -135,9 +135,7 @@ def naive_grid(stamps, values, period, max_gap):
 
 
 def window_starts(segments, positions, window_size, stride):
-    return [
-        t for start, stop in segments for t in range(start, stop - window_size + 1) if positions[t] % stride == 0
-    ]
+    return [t for start, stop in segments for t in range(start, stop - window_size + 1) if positions[t] % stride == 0]
 
 
 def edge_starts(segments, window_size):
@@ -188,7 +186,10 @@ def mean(values):
 
 def moving_mean(values, segments, width, lead):
     return [
-        [mean(column[max(start, t + lead + 1 - width) : min(t + lead + 1, stop)]) for column in zip(*values, strict=True)]
+        [
+            mean(column[max(start, t + lead + 1 - width) : min(t + lead + 1, stop)])
+            for column in zip(*values, strict=True)
+        ]
         for start, stop in segments
         for t in range(start, stop)
     ]

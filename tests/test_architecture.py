@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "evaluation": {"evaluation", "models", "detection", "readings"},
 }
 ANY_WING_MAY_IMPORT = {"offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params"}
-SHARED_BY_EVALUATION = {"offbeat.preparation"}
+SHARED_BY_EVALUATION = {"offbeat.preparation", "offbeat.assembly"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {
     "offbeat.detection.runtime": {"onnxruntime"},

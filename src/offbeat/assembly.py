@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from offbeat.detection.calibration import Calibration
+from offbeat.detection.calibration import Calibration, CalibrationSpan
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
+from offbeat.detection.thresholds import Threshold
 from offbeat.params import CalibrateParams, PrepareParams
 from offbeat.preparation import Prepared, calibration_rows, held_out_rows
+from offbeat.typing import FloatArray
 
 
 def assemble(
@@ -38,14 +40,27 @@ def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
     Usual errors come from the held-out part of the training span, the threshold from the calibration span. A score
     counts only if every reading that shapes it is normal and lies after the training span.
     """
+    learnt, scores = [], []
     for prepared in fleet:
-        series = prepared.series.rows(0, prepared.split.calibration[1])
+        series = prepared.series.rows(0, prepared.split.test[0])
         errors = detector.errors(series, prepared.scaling)
         usual = usual_errors(errors[held_out_rows(prepared, detector.window_size)])
-        scores = anomaly_scores(
-            channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.lead)
+        by_channel = channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.lead)
+        learnt.append(usual)
+        scores.append(anomaly_scores(by_channel))
+    for prepared, usual, threshold in zip(fleet, learnt, fleet_thresholds(detector, fleet, scores), strict=True):
+        detector.assets[prepared.series.asset] = Calibration(prepared.scaling, usual, threshold)
+
+
+def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequence[FloatArray]) -> list[Threshold]:
+    """Return a threshold for each asset from scores (T,) of at least the rows before its test span."""
+    spans = [
+        CalibrationSpan(
+            asset=prepared.series.asset,
+            scores=values[: prepared.split.test[0]],
+            normal=calibration_rows(prepared, detector.context, detector.delay),
+            segment_starts=prepared.series.rows(0, prepared.split.test[0]).segment_starts,
         )
-        threshold = detector.choose_threshold(
-            series, scores, calibration_rows(prepared, detector.context, detector.delay)
-        )
-        detector.assets[series.asset] = Calibration(prepared.scaling, usual, threshold)
+        for prepared, values in zip(fleet, scores, strict=True)
+    ]
+    return detector.choose_thresholds(spans)

@@ -5,7 +5,10 @@ Each command imports what it needs when it runs, so that `--help` is quick and `
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +49,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it loads
     try:
         app()
     except (OffbeatError, OSError) as error:
@@ -61,7 +65,8 @@ def main() -> None:
 @app.command()
 def validate(directory: Path, root: Root = Path()) -> None:
     """Print what is in a folder of readings, how good it is and what to do about each problem."""
-    from offbeat.readings.quality import assess_folder, render
+    from offbeat.readings.quality import assess_folder
+    from offbeat.readings.quality_page import render
 
     params = _params(_params_file(root))
     qualities, errors = assess_folder(
@@ -105,7 +110,8 @@ def run(stage: Stage, root: Root = Path()) -> None:
     from offbeat.params import load_params
 
     section = getattr(load_params(root / "params.yaml"), stage.value)
-    module = import_module(f"offbeat.stages.{stage.value}")
+    with _native_chatter_muted():
+        module = import_module(f"offbeat.stages.{stage.value}")
     more: dict[str, Any] = {"report": progress(section.epochs)} if stage is Stage.train else {}
     for line in module.run(section, root=root, **more):
         typer.echo(line)
@@ -126,16 +132,23 @@ def train(
     out: Annotated[Path, typer.Option(help="Where the detector goes.")],
     params: ParamsFile = None,
 ) -> None:
-    """Learn from a folder of readings and save a calibrated detector."""
-    from offbeat.stages.calibrate import promise_lines
-    from offbeat.training import fit
+    """Learn from a folder of readings, save a calibrated detector, and say how good it is on the last part of them."""
+    from offbeat.detection.storage import check_directory
+    from offbeat.evaluation.replay import replay_fleet
+    from offbeat.summary import fit_summary
+    from offbeat.training import fit_fleet, load_trainer
 
     loaded = _params(params)
     folder = _read(readings, loaded.prepare.period, loaded.prepare.max_gap)
-    detector = fit(folder, loaded, report=progress(loaded.train.epochs))
-    detector.save(out)
-    for line in [*folder.notes, *promise_lines(detector)]:
-        typer.echo(line)
+    with _native_chatter_muted():
+        load_trainer()
+    check_directory(out)
+    fitted = fit_fleet(folder, loaded, report=progress(loaded.train.epochs))
+    fitted.detector.save(out)
+    replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, loaded.evaluate)
+    typer.echo(
+        "\n".join([*folder.notes, *fit_summary(fitted.detector, fitted.trained.overall_explained_variance, replays)])
+    )
     typer.echo(f"Saved the detector to {out}; use it: offbeat score READINGS --model {out}")
 
 
@@ -176,6 +189,20 @@ def progress(n_epochs: int) -> Callable[[Epoch], None]:
         typer.echo(line, err=True)
 
     return report
+
+
+@contextmanager
+def _native_chatter_muted() -> Iterator[None]:
+    """Send what native libraries print while they load (no CUDA driver, CPU features) nowhere; errors still raise."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _params(path: Path | None) -> Any:

@@ -118,7 +118,7 @@ class Params(Section):
         if overlap >= window_size:
             raise ValueError(
                 f"calibrate.delay={calibrate.delay} is longer than any window can use: lower it below "
-                f"{window_size + min(calibrate.delay, calibrate.smoothing) // 2}, or raise prepare.window_size"
+                f"{window_size + min(window_size - 1, calibrate.smoothing // 2)}, or raise prepare.window_size"
             )
         return self
 

@@ -15,8 +15,9 @@ from offbeat.detection.scaling import Scaling, fit_scaling
 from offbeat.detection.windows import covered, reach_mask, window_starts
 from offbeat.errors import ReadingsError, StageError
 from offbeat.params import PrepareParams
-from offbeat.readings.folder import Folder, span_mask
+from offbeat.readings.folder import Folder
 from offbeat.readings.series import Series
+from offbeat.readings.spans import span_mask
 from offbeat.readings.splits import Rows, Split, split_rows
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
@@ -130,27 +131,31 @@ def laid_end_to_end(fleet: Sequence[Prepared]) -> tuple[FloatArray, IntArray, In
 
 
 def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
-    """Return the timesteps (T,), up to the end of the calibration span, whose scores count for the threshold.
+    """Return the timesteps (T,), up to the start of the test span, whose scores count for the threshold.
 
-    All the readings that shape such a score, `context` before it and `delay` after it, are normal and lie after the
-    training span.
+    They lie in the calibration span, and all the readings that shape such a score, `context` before it and `delay`
+    after it, are normal and lie between the training span and the test span: in the embargo at worst.
     """
     start, stop = prepared.split.calibration
-    usable = prepared.normal[:stop].copy()
-    usable[: prepared.split.held_out[1]] = False
-    segment_starts = prepared.series.rows(0, stop).segment_starts
-    counts = reach_mask(usable, segment_starts, context, delay)
+    usable = _only(prepared, prepared.split.held_out[1], prepared.split.test[0])
+    counts = reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, context, delay)
     counts[:start] = False
+    counts[stop:] = False
     return counts
 
 
 def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
-    """Return the timesteps (T,), up to the end of the calibration span, at which a normal held-out window ends."""
-    (start, stop), end = prepared.split.held_out, prepared.split.calibration[1]
-    usable = prepared.normal[:end].copy()
+    """Return the timesteps (T,), up to the start of the test span, at which a normal held-out window ends."""
+    usable = _only(prepared, *prepared.split.held_out)
+    return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, window_size - 1, 0)
+
+
+def _only(prepared: Prepared, start: int, stop: int) -> BoolArray:
+    """Return the normal rows from `start` to `stop`, up to the start of the test span."""
+    usable = prepared.normal[: prepared.split.test[0]].copy()
     usable[:start] = False
     usable[stop:] = False
-    return reach_mask(usable, prepared.series.rows(0, end).segment_starts, window_size - 1, 0)
+    return usable
 
 
 def _split(series: Series, folder: Folder, params: PrepareParams) -> Split:

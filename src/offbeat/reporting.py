@@ -10,7 +10,7 @@ import pandas as pd
 from offbeat.detection.result import Event, ScoreResult
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file
-from offbeat.summary import text_table
+from offbeat.tables import text_table
 
 
 def events_table(results: Sequence[ScoreResult]) -> str:

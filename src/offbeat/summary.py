@@ -1,67 +1,49 @@
-"""What the terminal shows of a trained fleet: one table, what to doubt, and the next steps."""
+"""What the terminal shows of a trained fleet: tables, what to doubt, and the next steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from offbeat.detection.detector import Detector
+from offbeat.evaluation.replay import LSTM, Replay, summarize
+from offbeat.tables import text_table
+
+Metrics = Mapping[str, Any]
 
 COLUMNS = (  # metric key, heading, format
     ("vus_pr", "VUS-PR", "{:.3f}"),
     ("auc_pr", "AUC-PR", "{:.3f}"),
+    ("n_events_found", "found", "{:.0f}"),
+    ("n_events", "of", "{:.0f}"),
     ("event_precision", "precision", "{:.2f}"),
     ("event_recall", "recall", "{:.2f}"),
     ("event_f1", "F1", "{:.2f}"),
     ("detection_delay_mean", "delay", "{:.1f}"),
-    ("false_alarm_rate", "FAR", "{:.2%}"),
+    ("false_alarms", "false", "{:.0f}"),
 )
+UNITS = {"day": "day", "10000_timesteps": "10k"}  # metric key's end, heading's end
+POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
 
 
-def metrics_table(methods: Mapping[str, Mapping[str, float | None]]) -> str:
-    """Return a row a method or asset, in text: areas, event metrics, mean delay in timesteps, false alarms.
-
-    FAR is the false-alarm rate per timestep; the last two columns count false alarms, realised and promised.
-    """
-    unit = "day" if any("false_alarms_per_day" in metrics for metrics in methods.values()) else "10000_timesteps"
+def metrics_table(rows: Mapping[str, Metrics]) -> str:
+    """Return a row a method or asset: areas, event metrics, mean delay in timesteps, false alarms and their promise."""
+    unit = next((unit for unit in UNITS if any(f"false_alarms_per_{unit}" in m for m in rows.values())), "day")
     columns = (
         *COLUMNS,
-        (f"false_alarms_per_{unit}", f"false/{'day' if unit == 'day' else '10k'}", "{:.2f}"),
+        (f"false_alarms_per_{unit}", f"false/{UNITS[unit]}", "{:.2f}"),
         (f"promised_false_alarms_per_{unit}", "promised", "{:.2f}"),
     )
-    rows = [["", *(heading for _, heading, _ in columns)]]
-    for name, metrics in methods.items():
-        rows.append([name, *(_cell(metrics.get(key), form) for key, _, form in columns)])
-    return text_table(rows)
+    cells = [[name, *(_cell(metrics.get(key), form) for key, _, form in columns)] for name, metrics in rows.items()]
+    return text_table([["", *(heading for _, heading, _ in columns)], *cells])
 
 
-def text_table(rows: Sequence[Sequence[str]], right_from: int = 1) -> str:
-    """Return rows of cells as aligned text, columns from `right_from` on to the right; the first row is a heading."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = (
-            cell.ljust(width) if column < right_from else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
-def summary(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+def summary(metrics: Metrics, training: Metrics) -> str:
     """Return what `make run` ends with."""
-    fleet = metrics["fleet"]
-    names = {"lstm_autoencoder": fleet, **metrics["baselines"]}
-    about = f"{fleet['n_assets']} assets, {fleet['n_events']} labelled events in the test spans"
-    learnt = f"the network explains {training['explained_variance']:.1%} of the variance of held-out normal readings"
     return "\n".join(
         [
-            f"{about}; {learnt}.",
-            "",
-            metrics_table(names),
-            "",
-            metrics_table(metrics["assets"]),
-            "",
-            *doubts(metrics, training),
+            *_tables(metrics["fleet"], metrics["baselines"], metrics["assets"], training["explained_variance"]),
             "Next:",
             "  source .venv/bin/activate",
             "  offbeat score data/readings/pump-6.csv --model artifacts/detector   # when, how strong, which channels",
@@ -71,22 +53,62 @@ def summary(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     )
 
 
-def doubts(metrics: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
-    """Return what a reader should doubt, a line each and an empty one; nothing where there is nothing."""
-    fleet, lines = metrics["fleet"], []
-    if training["explained_variance"] < 0.3:
-        lines.append("Doubt: the network has learnt little of the normal readings.")
-    for name, other in metrics["baselines"].items():
-        if (other["vus_pr"] or 0) >= (fleet["vus_pr"] or 0) and fleet["n_events"]:
-            lines.append(f"Doubt: {name} ranks at least as well (VUS-PR {other['vus_pr']:.3f}).")
-    for unit in ("day", "10000_timesteps"):
+def fit_summary(detector: Detector, explained_variance: float, replays: Sequence[Replay]) -> list[str]:
+    """Return the lines that `offbeat train` ends with."""
+    methods = summarize(replays)
+    baselines = {name: metrics for name, metrics in methods.items() if name != LSTM}
+    assets = {replay.asset: replay.metrics for replay in replays if replay.method == LSTM}
+    return [*_tables(methods[LSTM], baselines, assets, explained_variance), *threshold_warnings(detector)]
+
+
+def threshold_warnings(detector: Detector) -> list[str]:
+    """Return why the false-alarm budget cannot be promised, one line for all assets of which the same is true."""
+    assets_of: dict[str, list[str]] = {}
+    for name, calibration in detector.assets.items():
+        if calibration.threshold.warning:
+            assets_of.setdefault(calibration.threshold.warning, []).append(name)
+    return [f"Warning: {_listed(assets)}: {warning}" for warning, assets in assets_of.items()]
+
+
+def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance: float) -> Iterable[str]:
+    """Yield what a reader should doubt, a line each."""
+    if explained_variance < POOR_EXPLAINED_VARIANCE:
+        yield (
+            "the network has learnt little: try more train.epochs, a larger train.latent_size or another "
+            "prepare.window_size (noise that nothing could predict lowers this figure too)"
+        )
+    for name, other in baselines.items():
+        if fleet["n_events"] and (other["vus_pr"] or 0) >= (fleet["vus_pr"] or 0):
+            yield f"{name} ranks at least as well: VUS-PR {other['vus_pr']:.3f} against {fleet['vus_pr']:.3f}"
+    for unit in UNITS:
         realised, promised = fleet.get(f"false_alarms_per_{unit}"), fleet.get(f"promised_false_alarms_per_{unit}")
-        if realised is not None and promised is not None and realised > 2 * promised:
-            lines.append(f"Doubt: {realised / promised:.1f} times as many false alarms as promised.")
+        if realised and promised and realised > 2 * promised:
+            yield f"{realised / promised:.1f} times as many false alarms as promised: normal may have changed"
     if not fleet["n_events"]:
-        lines.append("Doubt: no labelled event in the test spans: only the false alarms could be measured.")
-    return [*lines, ""] if lines else []
+        yield "no labelled event in the test spans: only false alarms could be counted"
+
+
+def _tables(
+    fleet: Metrics, baselines: Mapping[str, Metrics], assets: Mapping[str, Metrics], explained_variance: float
+) -> list[str]:
+    about = f"{fleet['n_assets']} assets, {fleet['n_events']} labelled events in their test spans"
+    lines = [
+        f"{about}. The network explains {explained_variance:.1%} of the variance of held-out normal readings.",
+        "",
+        metrics_table({LSTM: fleet, **baselines}),
+        "",
+        metrics_table(assets),
+        "",
+        "delay: timesteps from an event's start to its first alarm; false: alarms on no event; promised: at most",
+        "",
+    ]
+    doubted = [f"Doubt: {doubt}" for doubt in doubts(fleet, baselines, explained_variance)]
+    return [*lines, *doubted, ""] if doubted else lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
 def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None or value != value else form.format(value)
+    return "-" if value is None or math.isnan(value) else form.format(value)

@@ -6,6 +6,7 @@ prepare_fleet ──► train_network ──► assemble ──► calibrate_fle
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offbeat.assembly import assemble, calibrate_fleet
@@ -13,7 +14,7 @@ from offbeat.detection.detector import Detector
 from offbeat.errors import OffbeatError
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params, load_params
-from offbeat.preparation import laid_end_to_end, prepare_fleet
+from offbeat.preparation import Prepared, laid_end_to_end, prepare_fleet
 from offbeat.readings.folder import Folder, alike
 from offbeat.readings.series import Series
 
@@ -22,9 +23,19 @@ if TYPE_CHECKING:
     from offbeat.models.network import Trained
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A calibrated detector, the same around the untrained network, how it learnt, and the fleet it learnt from."""
+
+    detector: Detector
+    untrained: Detector
+    trained: Trained
+    fleet: list[Prepared]
+
+
 def fit(
     readings: Series | Sequence[Series] | Folder,
-    params: Mapping[str, Mapping[str, Any]] | Params | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     report: Callable[[Epoch], None] | None = None,
 ) -> Detector:
@@ -34,8 +45,8 @@ def fit(
     ----------
     readings : Series, sequence of Series or Folder
         Like machines with the same channels and period. A Folder brings labels and exclusions, which are kept out.
-    params : mapping of section to mapping, or Params, optional
-        Changes to the packaged params.yaml, such as ``{"train": {"epochs": 3}}``, or all of it.
+    params : mapping of section to mapping, optional
+        Changes to the packaged params.yaml, such as ``{"train": {"epochs": 3}}``.
     report : callable, optional
         Takes each finished epoch.
 
@@ -49,18 +60,25 @@ def fit(
     ReadingsError, ParamsError
         If the readings are too short or do not fit together, or a parameter is wrong.
     """
-    train_network = _train_network()
-    params = params if isinstance(params, Params) else load_params(changes=params)
-    folder = _as_folder(readings)
+    return fit_fleet(_as_folder(readings), load_params(changes=params), report=report).detector
+
+
+def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None] | None = None) -> Fitted:
+    """Do the work of `fit`, and return with the detector what an evaluation needs."""
+    train_network = load_trainer()
     fleet = prepare_fleet(folder, params.prepare)
     trained = train_network(*laid_end_to_end(fleet), params.prepare.window_size, params.train, report)
     lineage = lineage_of(data_hash(fleet), params.prepare, params.train, params.calibrate)
-    detector = assemble(trained.graph, fleet, params.prepare, params.calibrate, lineage)
+    detector, untrained = (
+        assemble(graph, fleet, params.prepare, params.calibrate, lineage)
+        for graph in (trained.graph, trained.untrained_graph)
+    )
     calibrate_fleet(detector, fleet)
-    return detector
+    calibrate_fleet(untrained, fleet)
+    return Fitted(detector, untrained, trained, fleet)
 
 
-def _train_network() -> Callable[..., Trained]:
+def load_trainer() -> Callable[..., Trained]:
     """Return the function that trains, where what it needs is installed."""
     try:
         from offbeat.models.network import train_network

@@ -120,7 +120,7 @@ def test_a_score_does_use_readings_up_to_its_delay(make_detector, make_series, s
 
 
 def in_pieces(detector, series, piece_of, n_new):
-    """Scores of a stream: each piece brings `n_new` rows and the context before them; the settled ones are published."""
+    """Scores of a stream: each piece brings `n_new` rows and the context before them, and publishes what is settled."""
     published = np.full(series.n_timesteps, np.nan)
     for stop in range(n_new, series.n_timesteps + n_new, n_new):
         start, stop = max(stop - n_new - detector.context - detector.delay, 0), min(stop, series.n_timesteps)
@@ -135,9 +135,7 @@ def in_pieces(detector, series, piece_of, n_new):
 
 @ways
 @pytest.mark.parametrize("timed", [True, False])
-def test_pieces_with_context_give_the_scores_of_the_batch(
-    make_detector, make_series, stride, delay, smoothing, timed
-):
+def test_pieces_with_context_give_the_scores_of_the_batch(make_detector, make_series, stride, delay, smoothing, timed):
     detector = make_detector(make_series(timed=timed), stride=stride, delay=delay, smoothing=smoothing)
     series = make_series(200, seed=1, gaps=GAPS, missing=0.05, timed=timed)
     batch = detector.score(series)
@@ -232,7 +230,7 @@ def test_a_channel_without_a_reading_to_calibrate_with_is_named(make_detector, m
 def test_a_span_too_short_for_a_block_is_refused_and_changes_nothing(make_detector, make_series):
     detector = make_detector()
     before = dict(detector.assets)
-    with pytest.raises(ReadingsError, match="'pump-2'.*lengthen the calibration span"):
+    with pytest.raises(ReadingsError, match=r"'pump-2'.*lengthen the calibration span"):
         detector.calibrate(make_series(20, asset="pump-2"))
     assert detector.assets == before
 
@@ -259,7 +257,7 @@ def test_other_channels_are_refused_by_name(make_detector, make_series):
     renamed = replace(series, channels=("flow", "speed", "vibration"))
     fewer = replace(series, channels=series.channels[:2], values=series.values[:, :2])
     detector = make_detector()
-    with pytest.raises(ModelError, match="'pump-1'.*missing here: temp; unknown to it: vibration: give the same"):
+    with pytest.raises(ModelError, match=r"'pump-1'.*missing here: temp; unknown to it: vibration: give the same"):
         detector.score(renamed)
     with pytest.raises(ModelError, match="missing here: temp: give the same columns"):
         detector.score(fewer)
@@ -267,7 +265,7 @@ def test_other_channels_are_refused_by_name(make_detector, make_series):
 
 def test_another_period_is_refused_with_both(make_detector, make_series):
     series = replace(make_series(60), period=pd.Timedelta("5min"))
-    with pytest.raises(ModelError, match="readings every 0 days 00:05:00, .*every 0 days 00:10:00: resample"):
+    with pytest.raises(ModelError, match=r"readings every 0 days 00:05:00, .*every 0 days 00:10:00: resample"):
         make_detector().score(series)
     with pytest.raises(ModelError, match="readings every 1, "):
         make_detector().score(make_series(60, timed=False))

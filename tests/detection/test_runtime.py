@@ -20,5 +20,5 @@ def test_a_reconstruction_does_not_depend_on_the_batch(runtime):
 
 
 def test_bytes_that_are_no_graph_are_refused_with_a_remedy():
-    with pytest.raises(ModelError, match="ONNX graph cannot be loaded.*restore the model folder"):
+    with pytest.raises(ModelError, match=r"ONNX graph cannot be loaded.*restore the model folder"):
         Runtime(b"not a graph")

@@ -107,7 +107,7 @@ def test_another_format_is_refused_with_both_versions(saved):
 @pytest.mark.parametrize("changes", [{"params": {}}, {"assets": {"pump-1": {}}}, {"assets": 3}, {"period": "often"}])
 def test_a_card_that_is_no_detector_is_named(saved, changes):
     rewrite_card(saved, **changes)
-    with pytest.raises(ModelError, match="detector.json: not a detector .*restore it, or train again"):
+    with pytest.raises(ModelError, match=r"detector.json: not a detector .*restore it, or train again"):
         Detector.load(saved)
 
 

@@ -1,7 +1,7 @@
 """A threshold keeps the promise it states, and says so when it cannot promise what was asked."""
 
 import re
-from itertools import product
+from itertools import pairwise, product
 
 import naive
 import numpy as np
@@ -121,4 +121,4 @@ def test_a_higher_threshold_never_adds_an_alarm():
     scores = np.random.default_rng(2).random(300)
     scores[::17] = np.nan
     masks = [alarm_mask(scores, threshold, segment_starts=[0, 150]) for threshold in np.linspace(0, 1, 40)]
-    assert all((higher <= lower).all() for lower, higher in zip(masks[:-1], masks[1:], strict=True))
+    assert all((higher <= lower).all() for lower, higher in pairwise(masks))

@@ -1,6 +1,6 @@
 """Windows keep to one segment and to the stride, and their errors come back to the timesteps they are errors of."""
 
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import naive
 import numpy as np
@@ -23,7 +23,7 @@ def segmentations(n, most=3):
     for n_cuts in range(min(most, n)):
         for cuts in combinations(range(1, n), n_cuts):
             edges = [0, *cuts, n]
-            yield list(zip(edges[:-1], edges[1:], strict=True))
+            yield list(pairwise(edges))
 
 
 def positions_of(segments, first=0, jump=4):

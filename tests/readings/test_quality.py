@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offbeat.readings.folder import Span
-from offbeat.readings.quality import assess, assess_folder, render
+from offbeat.readings.quality import assess, assess_folder
+from offbeat.readings.quality_page import render
 from offbeat.readings.series import Series
+from offbeat.readings.spans import Span
 
 RISING = np.arange(1000.0)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from offbeat.detection.events import events_of
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.thresholds import (
     Threshold,
@@ -37,43 +39,55 @@ def budget_rate(params: CalibrateParams, period_s: float | None) -> float:
     return params.false_alarms_per_week * period_s / SECONDS_PER_WEEK
 
 
-def choose_threshold(
-    scores: FloatArray,
-    normal: BoolArray,
-    segment_starts: IntArray,
-    *,
-    params: CalibrateParams,
-    block_size: int,
-    period_s: float | None,
-    asset: str,
-) -> Threshold:
-    """Return the threshold for an asset from its scores (T,) on the timesteps that are `normal` (T,).
+@dataclass(frozen=True, eq=False)
+class CalibrationSpan:
+    """Scores (T,) of one asset and which of its timesteps (T,) count as normal; blocks do not cross segments."""
+
+    asset: str
+    scores: FloatArray
+    normal: BoolArray
+    segment_starts: IntArray
+
+
+def choose_thresholds(
+    spans: Sequence[CalibrationSpan], *, params: CalibrateParams, reach: int, period_s: float | None
+) -> list[Threshold]:
+    """Return a threshold for each asset of a group.
 
     Parameters
     ----------
-    scores, normal, segment_starts
-        As in `block_maxima`.
+    spans : sequence of CalibrationSpan
+        Of like assets. One whose own blocks are too few for the budget borrows those of the group.
     params : CalibrateParams
-    block_size : int
-        In timesteps; at least the reach of one score.
+    reach : int
+        Timesteps whose readings shape one score: the length of a block, where every span has room for one; else
+        blocks are as long as the shortest of the spans' longest normal runs.
     period_s : float or None
         Seconds between readings; None for data without time.
-    asset : str
-        For messages.
 
     Raises
     ------
     ReadingsError
-        If no block of normal timesteps has a score.
+        If a span has no normal timestep with a score.
     """
-    maxima = block_maxima(scores, normal, segment_starts, block_size)
-    if not len(maxima):
-        raise ReadingsError(
-            f"asset '{asset}': calibration needs at least {block_size} consecutive normal timesteps with a score, "
-            f"got {int((normal & ~np.isnan(scores)).sum())} in pieces shorter than that: lengthen the calibration span"
-        )
-    if params.method == "conformal":
-        return conformal_threshold(maxima, block_size, budget_rate(params, period_s))
+    longest = [_longest_run(span) for span in spans]
+    for span, n_timesteps in zip(spans, longest, strict=True):
+        if not n_timesteps:
+            raise ReadingsError(
+                f"asset '{span.asset}': no score in its calibration span rests on normal readings alone: "
+                f"it takes {reach} normal timesteps in a row, so lengthen the span (prepare.calibration_share) or "
+                "shorten prepare.window_size"
+            )
     if params.method == "quantile":
-        return quantile_threshold(scores[normal], params.quantile)
-    return sigma_threshold(scores[normal], params.n_sigmas)
+        return [quantile_threshold(span.scores[span.normal], params.quantile) for span in spans]
+    if params.method == "sigma":
+        return [sigma_threshold(span.scores[span.normal], params.n_sigmas) for span in spans]
+    block_size = min(reach, *longest)
+    maxima = [block_maxima(span.scores, span.normal, span.segment_starts, block_size) for span in spans]
+    group, rate = np.concatenate(maxima), budget_rate(params, period_s)
+    return [conformal_threshold(own, group, block_size, rate) for own in maxima]
+
+
+def _longest_run(span: CalibrationSpan) -> int:
+    runs = events_of(span.normal & ~np.isnan(span.scores), span.segment_starts)
+    return int((runs[:, 1] - runs[:, 0]).max(initial=0))

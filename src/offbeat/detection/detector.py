@@ -5,7 +5,7 @@ Batch, stream and service score through this one class, so that they give the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from offbeat.detection import storage
-from offbeat.detection.calibration import Calibration, choose_threshold
+from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
 from offbeat.detection.result import ScoreResult, score_result
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling, fit_scaling
@@ -121,7 +121,7 @@ class Detector:
         Raises
         ------
         ModelError, ReadingsError
-            As `score`, and if the span is too short for a single block.
+            As `score`, and if the span is too short.
         ParamsError
             If a change is unknown, out of range, or of a key that shapes the scores.
         """
@@ -134,7 +134,8 @@ class Detector:
             half = series.n_timesteps // 2
             known = self.learn_asset(series.rows(0, half))
             normal[:half] = False
-        threshold = self.choose_threshold(series, self.scores(series, known), normal, params)
+        span = CalibrationSpan(series.asset, self.scores(series, known), normal, series.segment_starts)
+        [threshold] = self.choose_thresholds([span], params)
         self.assets[series.asset] = replace(known, threshold=threshold)
         return self
 
@@ -154,19 +155,13 @@ class Detector:
         """Return the anomaly scores (T,) of a series under a calibration."""
         return anomaly_scores(self._channel_scores(series, calibration))
 
-    def choose_threshold(
-        self, series: Series, scores: FloatArray, normal: BoolArray, params: CalibrateParams | None = None
-    ) -> Threshold:
-        """Return the threshold of scores (T,) on the timesteps that are `normal` (T,)."""
-        return choose_threshold(
-            scores,
-            normal,
-            series.segment_starts,
-            params=params or self.params,
-            block_size=self.context + self.delay + 1,
-            period_s=series.period_s,
-            asset=series.asset,
-        )
+    def choose_thresholds(
+        self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
+    ) -> list[Threshold]:
+        """Return a threshold for each asset of a group, by the detector's own rule or another."""
+        period_s = self.period.total_seconds() if isinstance(self.period, pd.Timedelta) else None
+        reach = self.context + self.delay + 1
+        return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=period_s)
 
     def errors(self, series: Series, scaling: Scaling) -> FloatArray:
         """Return the squared error (T, F) of each reading in scaled units."""

@@ -32,13 +32,20 @@ MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
 
 def save_detector(detector: Detector, directory: Path) -> None:
     """Write a detector beside `directory` and move it there in one step."""
-    directory = directory.resolve()  # a link stays a link, and "." has a name
-    _check_replaceable(directory)
+    check_directory(directory)
     files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with new_directory(directory) as scratch:
         for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
             (scratch / name).write_bytes(content)
+
+
+def check_directory(directory: Path) -> None:
+    """Raise ModelError if a detector must not be written to `directory`, because other things stand there."""
+    if directory.exists() and not directory.is_dir():
+        raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / CHECKSUMS).exists():
+        raise ModelError(f"{directory}: holds other files; give a new folder, or one that holds a detector")
 
 
 def load_detector(directory: Path) -> Detector:

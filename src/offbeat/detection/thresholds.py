@@ -58,13 +58,15 @@ def block_maxima(scores: FloatArray, normal: BoolArray, segment_starts: IntArray
     return np.concatenate(maxima) if maxima else np.empty(0)
 
 
-def conformal_threshold(maxima: FloatArray, block_size: int, alarm_rate: float) -> Threshold:
+def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, alarm_rate: float) -> Threshold:
     """Return the threshold that keeps false alarms within a budget.
 
     Parameters
     ----------
-    maxima : ndarray of shape (n_blocks,)
-        From `block_maxima`, n_blocks of at least 1.
+    own : ndarray of shape (n_blocks,)
+        `block_maxima` of the asset, n_blocks of at least 1.
+    group : ndarray of shape (n_group_blocks,)
+        Those of all like assets, its own among them.
     block_size : int
         In timesteps.
     alarm_rate : float
@@ -74,27 +76,37 @@ def conformal_threshold(maxima: FloatArray, block_size: int, alarm_rate: float) 
     -------
     Threshold
         At most a share a = alarm_rate · block_size of new normal blocks goes over it, in expectation over
-        exchangeable blocks. Fewer than 1/a - 1 blocks cannot promise that: then it is the highest maximum, which
-        promises 1 / (n_blocks + 1), and the warning says so.
+        exchangeable blocks. It takes 1/a - 1 blocks to promise that. An asset with fewer borrows the group's, and
+        stays above its own highest maximum; then the promise holds on average over the group, and the warning says
+        so. If those are too few as well, the threshold is the highest of all, which promises 1 / (n + 1) a block.
 
     Notes
     -----
     Bates et al. 2021, arXiv 2104.08279, split conformal p-values, p = (1 + #{calibration ≥ score}) / (n + 1).
     Differs: the scores are block maxima.
     """
-    n_blocks = len(maxima)
-    share = alarm_rate * block_size
-    rank = math.ceil((n_blocks + 1) * (1 - min(share, 1.0)) - 1e-9)
-    if rank <= n_blocks:
-        value = float(np.sort(maxima)[max(rank, 1) - 1])
-        return Threshold(value, "conformal", alarm_rate)
+    share = min(alarm_rate * block_size, 1.0)
     need = math.ceil(1 / share - 1 - 1e-9)
-    promised = 1 / ((n_blocks + 1) * block_size)
+    if len(own) >= need:
+        return Threshold(_conformal_rank(own, share), "conformal", alarm_rate)
+    short = f"the budget needs {need} calibration blocks of {block_size} timesteps, got {len(own)}"
+    if len(group) >= need:
+        value = max(_conformal_rank(group, share), float(own.max()))
+        warning = f"{short}: borrowed the group's {len(group)}, so the promise holds on average over the group"
+        return Threshold(value, "conformal", alarm_rate, warning)
+    promised = 1 / ((len(group) + 1) * block_size)
+    of_group = f", {len(group)} in the group" if len(group) > len(own) else ""
     warning = (
-        f"the budget needs {need} calibration blocks of {block_size} timesteps, got {n_blocks}: the promise is "
-        f"{promised / alarm_rate:.1f} times the budget; lengthen the calibration span or raise the budget"
+        f"{short}{of_group}: the promise is {promised / alarm_rate:.3g} times the budget; "
+        "lengthen the calibration span or raise the budget"
     )
-    return Threshold(float(maxima.max()), "conformal", promised, warning)
+    return Threshold(float(group.max()), "conformal", promised, warning)
+
+
+def _conformal_rank(maxima: FloatArray, share: float) -> float:
+    """Return the smallest maximum that at most `share` of new blocks go over; there are enough of them for that."""
+    rank = math.ceil((len(maxima) + 1) * (1 - share) - 1e-9)
+    return float(np.sort(maxima)[max(rank, 1) - 1])
 
 
 def quantile_threshold(scores: FloatArray, quantile: float) -> Threshold:

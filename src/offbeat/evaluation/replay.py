@@ -5,11 +5,12 @@ Nobody's threshold has seen a test label: all come from the calibration span by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from offbeat.assembly import fleet_thresholds
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
 from offbeat.detection.events import alarm_mask
@@ -20,10 +21,10 @@ from offbeat.evaluation.areas import dominant_period
 from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import EvaluateParams
-from offbeat.preparation import Prepared, calibration_rows
+from offbeat.preparation import Prepared
 from offbeat.typing import BoolArray, FloatArray
 
-LSTM = "lstm_autoencoder"
+LSTM, UNTRAINED = "lstm_autoencoder", "untrained_network"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +57,11 @@ def replay_fleet(
         If an asset has no scored timestep in its test span.
     """
     replays = []
-    for number, prepared in enumerate(fleet):
-        series = prepared.series
-        max_buffer = params.max_buffer or dominant_period(_filled(series.values[:, 0]))
-        for method, scorer in _scorers(detector, untrained, prepared, params, number).items():
-            scores, threshold = scorer()
-            alarms = alarm_mask(
-                scores,
-                threshold.value,
-                max_gap=detector.params.merge_gap,
-                segment_starts=series.segment_starts,
-            )
-            metrics = _test_metrics(prepared, scores, alarms, max_buffer)
-            metrics |= _promise(threshold, detector, series.period_s)
-            replays.append(Replay(method, series.asset, scores, alarms, threshold, metrics))
+    for method, scores in _all_scores(detector, untrained, fleet, params).items():
+        for prepared, values, threshold in zip(
+            fleet, scores, _thresholds(method, detector, untrained, fleet, scores), strict=True
+        ):
+            replays.append(_replay(method, detector, prepared, values, threshold, params))
     return replays
 
 
@@ -79,31 +71,62 @@ def summarize(replays: Sequence[Replay]) -> dict[str, dict[str, float]]:
     return {method: _fleet([replay.metrics for replay in replays if replay.method == method]) for method in methods}
 
 
-def _scorers(
-    detector: Detector, untrained: Detector, prepared: Prepared, params: EvaluateParams, number: int
-) -> Mapping[str, Callable[[], tuple[FloatArray, Threshold]]]:
-    """Return for each method a function that gives scores (T,) and a threshold."""
-    series, scaled = prepared.series, prepared.scaled.astype(np.float64)
-    start, stop = prepared.split.train
-    training = scaled[start:stop][prepared.normal[start:stop]]
+def _all_scores(
+    detector: Detector, untrained: Detector, fleet: Sequence[Prepared], params: EvaluateParams
+) -> dict[str, list[FloatArray]]:
+    """Return for each method the scores (T,) of each asset."""
 
-    def network(which: Detector) -> tuple[FloatArray, Threshold]:
-        calibration = which.assets[series.asset]
-        return which.scores(series, calibration), calibration.threshold
+    def of_network(which: Detector) -> list[FloatArray]:
+        return [which.scores(prepared.series, which.assets[prepared.series.asset]) for prepared in fleet]
 
-    def simple(raw: FloatArray) -> tuple[FloatArray, Threshold]:
-        scores = moving_mean(raw[:, None], series.segments, detector.params.smoothing, detector.lead)[:, 0]
-        rows = calibration_rows(prepared, detector.context, detector.delay)
-        calibrated = series.rows(0, len(rows))
-        return scores, detector.choose_threshold(calibrated, scores[: len(rows)], rows)
+    def smoothed(raw: Iterable[FloatArray]) -> list[FloatArray]:
+        width, lead = detector.params.smoothing, detector.lead
+        return [
+            moving_mean(values[:, None], prepared.series.segments, width, lead)[:, 0]
+            for prepared, values in zip(fleet, raw, strict=True)
+        ]
 
     return {
-        LSTM: lambda: network(detector),
-        "untrained_network": lambda: network(untrained),
-        "pca": lambda: simple(pca_scores(scaled, training, params.n_components)),
-        "moving_average": lambda: simple(moving_average_scores(scaled, series.segments, detector.window_size)),
-        "random": lambda: simple(random_scores(series.n_timesteps, params.seed + number)),
+        LSTM: of_network(detector),
+        UNTRAINED: of_network(untrained),
+        "pca": smoothed(pca_scores(p.scaled, _training_rows(p), params.n_components) for p in fleet),
+        "moving_average": smoothed(
+            moving_average_scores(p.scaled, p.series.segments, detector.window_size) for p in fleet
+        ),
+        "random": smoothed(random_scores(p.series.n_timesteps, params.seed + k) for k, p in enumerate(fleet)),
     }
+
+
+def _thresholds(
+    method: str, detector: Detector, untrained: Detector, fleet: Sequence[Prepared], scores: Sequence[FloatArray]
+) -> list[Threshold]:
+    networks = {LSTM: detector, UNTRAINED: untrained}
+    if method in networks:
+        return [networks[method].assets[prepared.series.asset].threshold for prepared in fleet]
+    return fleet_thresholds(detector, fleet, scores)
+
+
+def _replay(
+    method: str,
+    detector: Detector,
+    prepared: Prepared,
+    scores: FloatArray,
+    threshold: Threshold,
+    params: EvaluateParams,
+) -> Replay:
+    series = prepared.series
+    alarms = alarm_mask(
+        scores, threshold.value, max_gap=detector.params.merge_gap, segment_starts=series.segment_starts
+    )
+    max_buffer = params.max_buffer or dominant_period(_filled(series.values[:, 0]))
+    metrics = _test_metrics(prepared, scores, alarms, max_buffer)
+    metrics |= _promise(threshold, detector, series.period_s)
+    return Replay(method, series.asset, scores, alarms, threshold, metrics)
+
+
+def _training_rows(prepared: Prepared) -> FloatArray:
+    start, stop = prepared.split.train
+    return prepared.scaled[start:stop][prepared.normal[start:stop]]
 
 
 def _test_metrics(prepared: Prepared, scores: FloatArray, alarms: BoolArray, max_buffer: int) -> dict[str, float]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from offbeat.typing import FloatArray
 
 # What `inject` takes as strength where nothing better is known; the unit is the kind's own, see `inject`.
 DEFAULT_STRENGTHS = {
@@ -26,8 +25,8 @@ EVENT_KINDS = tuple(DEFAULT_STRENGTHS)
 
 
 def inject(
-    values: Values, kind: str, start: int, stop: int, channel: int, strength: float, rng: np.random.Generator
-) -> Values:
+    values: FloatArray, kind: str, start: int, stop: int, channel: int, strength: float, rng: np.random.Generator
+) -> FloatArray:
     """Put one event into `[start, stop)` of one channel and leave every other reading as it is.
 
     Parameters
@@ -76,45 +75,47 @@ def inject(
     return changed
 
 
-def _spread(column: Values) -> float:
+def _spread(column: FloatArray) -> float:
     """Tell the standard deviation by the quartiles of a normal distribution, or plainly where they coincide."""
     low, high = np.nanquantile(column, [0.25, 0.75])
     return float((high - low) / 1.349 if high > low else np.nanstd(column))
 
 
-def _level_shift(column: Values, start: int, stop: int, strength: float, rng: np.random.Generator) -> Values:
+def _level_shift(column: FloatArray, start: int, stop: int, strength: float, rng: np.random.Generator) -> FloatArray:
     return column[start:stop] + float(rng.choice([-1.0, 1.0])) * strength * _spread(column)
 
 
-def _slow_drift(column: Values, start: int, stop: int, strength: float, rng: np.random.Generator) -> Values:
+def _slow_drift(column: FloatArray, start: int, stop: int, strength: float, rng: np.random.Generator) -> FloatArray:
     ramp = np.arange(1, stop - start + 1) / (stop - start)
     return column[start:stop] + float(rng.choice([-1.0, 1.0])) * strength * _spread(column) * ramp
 
 
-def _stuck_sensor(column: Values, start: int, stop: int, _strength: float, _rng: np.random.Generator) -> Values:
+def _stuck_sensor(column: FloatArray, start: int, stop: int, _strength: float, _rng: np.random.Generator) -> FloatArray:
     seen = column[: start + 1][np.isfinite(column[: start + 1])]
     return np.full(stop - start, seen[-1] if len(seen) else np.nan)
 
 
-def _noise_burst(column: Values, start: int, stop: int, strength: float, rng: np.random.Generator) -> Values:
+def _noise_burst(column: FloatArray, start: int, stop: int, strength: float, rng: np.random.Generator) -> FloatArray:
     return column[start:stop] + strength * _spread(column) * rng.standard_normal(stop - start)
 
 
-def _broken_correlation(column: Values, start: int, stop: int, strength: float, _rng: np.random.Generator) -> Values:
+def _broken_correlation(
+    column: FloatArray, start: int, stop: int, strength: float, _rng: np.random.Generator
+) -> FloatArray:
     part = column[start:stop]
     if np.isnan(part).all():
         return part
     centre = np.nanmean(part)
-    mirrored: Values = np.clip(centre - strength * (part - centre), np.nanmin(column), np.nanmax(column))
+    mirrored: FloatArray = np.clip(centre - strength * (part - centre), np.nanmin(column), np.nanmax(column))
     return mirrored
 
 
-def _phase_shift(column: Values, start: int, stop: int, strength: float, _rng: np.random.Generator) -> Values:
+def _phase_shift(column: FloatArray, start: int, stop: int, strength: float, _rng: np.random.Generator) -> FloatArray:
     delay = min(max(1, round(strength * (stop - start))), start)
     return column[start - delay : stop - delay]
 
 
-_Injector = Callable[[Values, int, int, float, np.random.Generator], Values]
+_Injector = Callable[[FloatArray, int, int, float, np.random.Generator], FloatArray]
 _INJECTORS: dict[str, _Injector] = {
     "spike": _level_shift,  # a spike is a level shift of one to three timesteps
     "level_shift": _level_shift,

@@ -11,18 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from offbeat.errors import ReadingsError
+from offbeat.readings.spans import SPAN_FILES
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-SPAN_FILES = {
-    "labels": ["asset", "start", "end", "kind"],
-    "exclude": ["asset", "start", "end", "reason"],
-    "splits": ["asset", "test_start"],
-}
 
 
 @contextmanager
@@ -102,19 +96,7 @@ def write_spans(folder: Path, name: str, rows: Sequence[Sequence[object]]) -> No
     if name == "splits" and not rows:
         return
     cells = [[_cell(value) for value in row] for row in rows]
-    pd.DataFrame(cells, columns=SPAN_FILES[name]).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-
-
-def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """List the maximal runs of true values as `[start, stop)`.
-
-    Parameters
-    ----------
-    flags : ndarray of shape (T,), bool
-        True where an event is.
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
-    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    pd.DataFrame(cells, columns=list(SPAN_FILES[name])).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
 
 def _cell(value: object) -> object:

@@ -9,34 +9,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.layout import runs
+from offbeat.readings.public_tables import (
+    PublicSeries,
+    asset_name,
+    files_of,
+    in_order,
+    label_spans,
+    table_of,
+    times_of,
+    two_parts,
+)
+from offbeat.typing import FloatArray
 
-Span = tuple[object, object, str]
 _NO_LABELS = "no labels, so all of it is for training; check that the rig runs as in the labelled files"
-INVENTED_START = pd.Timestamp("2000-01-01")
-
-
-@dataclass(frozen=True)
-class PublicSeries:
-    """One asset: channels over a time (UTC) or integer index, labelled spans, both ends inclusive, and the test start.
-
-    `test_start` is the first reading of the test span, or None where the set has no such split; `notes` says what was
-    changed on the way.
-    """
-
-    asset: str
-    frame: pd.DataFrame
-    labels: tuple[Span, ...] = ()
-    test_start: object = None
-    notes: tuple[str, ...] = ()
 
 
 def read_nab(source: Path) -> Iterator[PublicSeries]:
@@ -47,10 +38,10 @@ def read_nab(source: Path) -> Iterator[PublicSeries]:
     A quarter is (rows - 1) // 4, counted before repeated instants are left out: the length TSB-AD trains on.
     """
     windows_path, windows = _nab_windows(source)
-    for path in _files(source, "*.csv", "a NAB csv file or a folder of them"):
-        table = _table(path, ["timestamp", "value"])
-        times = _times(table["timestamp"], path)
-        frame, notes = _in_order(table[["value"]].set_index(times))
+    for path in files_of(source, "*.csv", "a NAB csv file or a folder of them"):
+        table = table_of(path, ["timestamp", "value"])
+        times = times_of(table["timestamp"], path)
+        frame, notes = in_order(table[["value"]].set_index(times))
         labels = []
         for start, end in _windows_of(path, windows_path, windows):
             first, last = pd.to_datetime(pd.Series([start, end]), errors="coerce")
@@ -61,20 +52,20 @@ def read_nab(source: Path) -> Iterator[PublicSeries]:
             labels.append((first, last, "anomaly"))
         quarter = (len(times) - 1) // 4
         test_start = times.sort_values()[quarter] if quarter else None
-        yield PublicSeries(_name(path.stem), frame, tuple(labels), test_start, notes)
+        yield PublicSeries(asset_name(path.stem), frame, tuple(labels), test_start, notes)
 
 
 def read_skab(source: Path) -> Iterator[PublicSeries]:
     """SKAB: semicolon files with `datetime`; with an `anomaly` column the first 400 rows are for training."""
-    for path in _files(source, "*.csv", "a SKAB csv file or a folder of them"):
-        table = _table(path, ["datetime"], sep=";")
-        table = table.set_index(_times(table.pop("datetime"), path))
-        frame, notes = _in_order(table)
-        name = _name(path.stem if path.parent.name == path.stem else f"{path.resolve().parent.name}-{path.stem}")
+    for path in files_of(source, "*.csv", "a SKAB csv file or a folder of them"):
+        table = table_of(path, ["datetime"], sep=";")
+        table = table.set_index(times_of(table.pop("datetime"), path))
+        frame, notes = in_order(table)
+        name = asset_name(path.stem if path.parent.name == path.stem else f"{path.resolve().parent.name}-{path.stem}")
         if "anomaly" not in frame.columns:
             yield PublicSeries(name, frame, notes=(*notes, _NO_LABELS))
             continue
-        labels = _label_spans(frame["anomaly"].to_numpy() == 1, frame.index)
+        labels = label_spans(frame["anomaly"].to_numpy() == 1, frame.index)
         frame = frame.drop(columns=["anomaly", "changepoint"], errors="ignore")
         yield PublicSeries(name, frame, labels, frame.index[400] if len(frame) > 400 else None, notes)
 
@@ -82,10 +73,10 @@ def read_skab(source: Path) -> Iterator[PublicSeries]:
 def read_msl(source: Path) -> Iterator[PublicSeries]:
     """MSL: `train/` and `test/` with one csv file per channel set, and labeled_anomalies.csv; one reading a minute."""
     labels_path = source / "labeled_anomalies.csv"
-    labelled = _table(labels_path, ["chan_id", "anomaly_sequences", "class"], numeric=False).set_index("chan_id")
-    for train in _files(source / "train", "*.csv", "a folder with train/, test/ and labeled_anomalies.csv"):
-        first, second = _table(train), _table(source / "test" / train.name)
-        frame, test_index = _two_parts(first, second, train, "1min")
+    labelled = table_of(labels_path, ["chan_id", "anomaly_sequences", "class"], numeric=False).set_index("chan_id")
+    for train in files_of(source / "train", "*.csv", "a folder with train/, test/ and labeled_anomalies.csv"):
+        first, second = table_of(train), table_of(source / "test" / train.name)
+        frame, test_index = two_parts(first, second, train, "1min")
         if train.stem not in labelled.index:
             yield PublicSeries(train.stem, frame, (), test_index[0], ("no labels: its channel has no line there",))
             continue
@@ -101,21 +92,21 @@ def read_msl(source: Path) -> Iterator[PublicSeries]:
 
 def read_server_metrics(source: Path, period: str) -> Iterator[PublicSeries]:
     """SMD and ASD: `<asset>_train.csv`, `<asset>_test.csv` and, where known, `<asset>_test_label.csv`."""
-    parts = _files(source, "*_train.csv", "a folder with <asset>_train.csv and <asset>_test.csv", deep=False)
+    parts = files_of(source, "*_train.csv", "a folder with <asset>_train.csv and <asset>_test.csv", deep=False)
     notes = _without_training(source, parts)
     for train in parts:
         asset = train.stem.removesuffix("_train")
-        frame, test_index = _two_parts(_table(train), _table(train.with_name(f"{asset}_test.csv")), train, period)
+        frame, test_index = two_parts(table_of(train), table_of(train.with_name(f"{asset}_test.csv")), train, period)
         labels_path = train.with_name(f"{asset}_test_label.csv")
         if labels_path.exists():
-            flags = _table(labels_path, ["label"])["label"].to_numpy() == 1
+            flags = table_of(labels_path, ["label"])["label"].to_numpy() == 1
         else:
             flags, notes = np.zeros(len(test_index), dtype=bool), (*notes, f"no labels: no {labels_path.name}")
         if len(flags) != len(test_index):
             raise ReadingsError(
                 f"{labels_path} must have a row for each of the {len(test_index)} test rows, got {len(flags)}"
             )
-        yield PublicSeries(_name(asset), frame, _label_spans(flags, test_index), test_index[0], notes)
+        yield PublicSeries(asset_name(asset), frame, label_spans(flags, test_index), test_index[0], notes)
         notes = ()
 
 
@@ -124,7 +115,7 @@ def read_ucr(source: Path) -> Iterator[PublicSeries]:
     paths = [
         path
         for ending in ("*_UCR_Anomaly_*.csv", "*_UCR_Anomaly_*.txt")
-        for path in _files(source, ending, "a UCR file or a folder of them", needed=False)
+        for path in files_of(source, ending, "a UCR file or a folder of them", needed=False)
     ]
     if not paths:
         raise ReadingsError(f"{source} must be or hold <NNN>_UCR_Anomaly_<name>_<trainEnd>_<begin>_<end>.csv (or .txt)")
@@ -138,26 +129,26 @@ def read_ucr(source: Path) -> Iterator[PublicSeries]:
                 f"1 <= trainEnd < begin <= end <= its {len(values)} rows"
             )
         frame = pd.DataFrame({"value": values})
-        yield PublicSeries(_name(f"{found[1]}-{found[2]}"), frame, ((begin - 1, end - 1, "anomaly"),), train_end)
+        yield PublicSeries(asset_name(f"{found[1]}-{found[2]}"), frame, ((begin - 1, end - 1, "anomaly"),), train_end)
 
 
 def read_ims_bearing(source: Path) -> Iterator[PublicSeries]:
     """IMS bearings: `Datetime` and mean absolute acceleration per bearing, every 10 minutes until failure."""
     ending = "*_10minutes.csv" if source.is_dir() and list(source.glob("*_10minutes.csv")) else "*.csv"
-    for path in _files(source, ending, "a csv file with a Datetime column or a folder of them"):
-        table = _table(path, ["Datetime"])
+    for path in files_of(source, ending, "a csv file with a Datetime column or a folder of them"):
+        table = table_of(path, ["Datetime"])
         table = table.drop(columns=[name for name in table.columns if str(name).startswith("Unnamed")])
-        times = _times(table.pop("Datetime"), path, "%Y.%m.%d.%H.%M.%S")
-        frame, notes = _in_order(table.set_index(times))
-        yield PublicSeries(_name(path.stem.removesuffix("_resmaple_10minutes")), frame, notes=notes)
+        times = times_of(table.pop("Datetime"), path, "%Y.%m.%d.%H.%M.%S")
+        frame, notes = in_order(table.set_index(times))
+        yield PublicSeries(asset_name(path.stem.removesuffix("_resmaple_10minutes")), frame, notes=notes)
 
 
 def read_tep(source: Path) -> Iterator[PublicSeries]:
     """TEP: normal operation from d00.dat, then dNN_te.dat, whose fault begins at row 161; one reading in 3 minutes."""
     folder = source if source.is_dir() else source.parent
     normal = _tep_table(folder / "d00.dat")
-    for path in _files(source, "d[0-9][0-9]_te.dat", "a folder with d00.dat and dNN_te.dat files", deep=False):
-        frame, test_index = _two_parts(normal, _tep_table(path), path, "3min")
+    for path in files_of(source, "d[0-9][0-9]_te.dat", "a folder with d00.dat and dNN_te.dat files", deep=False):
+        frame, test_index = two_parts(normal, _tep_table(path), path, "3min")
         fault = path.stem[1:3]
         if fault == "00":
             yield PublicSeries(path.stem, frame, (), test_index[0])
@@ -169,81 +160,11 @@ def read_tep(source: Path) -> Iterator[PublicSeries]:
         yield PublicSeries(path.stem, frame, ((test_index[160], test_index[-1], f"fault_{fault}"),), test_index[0])
 
 
-def _files(source: Path, pattern: str, expected: str, deep: bool = True, needed: bool = True) -> list[Path]:
-    if source.is_file():
-        return [source] if source.match(pattern) else []
-    found = sorted(source.rglob(pattern) if deep else source.glob(pattern)) if source.is_dir() else []
-    if needed and not found:
-        raise ReadingsError(f"{source} must be {expected}, and no {pattern} is there: check the path")
-    return found
-
-
-def _table(path: Path, needed: list[str] | None = None, sep: str = ",", numeric: bool = True) -> pd.DataFrame:
-    """Read a csv file that has the needed columns; every other column must be numbers."""
-    needed = needed or []
-    try:
-        table = pd.read_csv(path, sep=sep, float_precision="round_trip")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ReadingsError(f"{path} must be a table separated by {sep!r}, and cannot be read: {error}") from error
-    if missing := [name for name in needed if name not in table.columns]:
-        raise ReadingsError(
-            f"{path} must have a column {missing[0]!r}, separated by {sep!r}; it has {list(table.columns)[:12]}"
-        )
-    if len(table) == 0:
-        raise ReadingsError(f"{path} has no rows: remove it or replace it")
-    texts = [name for name in table.columns if numeric and not pd.api.types.is_numeric_dtype(table[name])]
-    for name in texts:
-        if name in ("timestamp", "datetime", "Datetime"):
-            continue
-        row = int(np.argmax(pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()))
-        raise ReadingsError(f"{path}, line {row + 2}: column {name!r} must be numbers, got {table[name].iloc[row]!r}")
-    return table
-
-
-def _times(texts: pd.Series, path: Path, form: str = "ISO8601") -> pd.DatetimeIndex:
-    times = pd.to_datetime(texts.astype(str), format=form, errors="coerce")
-    if times.isna().any():
-        row = int(np.argmax(times.isna()))
-        raise ReadingsError(f"{path}, line {row + 2}: {texts.name!r} must be a time, got {texts.iloc[row]!r}")
-    return pd.DatetimeIndex(times)
-
-
-def _in_order(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Sort by time and keep the first row of each instant (some sets repeat an hour where clocks change)."""
-    ordered = frame.sort_index(kind="stable")
-    repeated = ordered.index.duplicated()
-    if not repeated.any():
-        return ordered, ()
-    return ordered[~repeated], (f"{int(repeated.sum())} rows repeat an instant and are left out",)
-
-
-def _two_parts(
-    train: pd.DataFrame, test: pd.DataFrame, path: Path, period: str
-) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
-    """Put test after training on an invented clock, from the midnight that is at least a day later."""
-    if list(train.columns) != list(test.columns):
-        raise ReadingsError(
-            f"{path} and its test part must have the same columns, got {len(train.columns)} "
-            f"and {len(test.columns)}, or other names"
-        )
-    train_index = pd.date_range(INVENTED_START, periods=len(train), freq=period)
-    test_index = pd.date_range(train_index[-1].ceil("D") + pd.Timedelta("1D"), periods=len(test), freq=period)
-    return pd.concat([train.set_index(train_index), test.set_index(test_index)]), test_index
-
-
 def _without_training(source: Path, parts: list[Path]) -> tuple[str, ...]:
     """Tell of test files in a folder that have no training file beside them."""
     tests = [path.name.removesuffix("_test.csv") for path in sorted(source.glob("*_test.csv"))]
     trained = {path.name.removesuffix("_train.csv") for path in parts}
     return tuple(f"beside it, {asset} has no training file and is left out" for asset in tests if asset not in trained)
-
-
-def _label_spans(flags: NDArray[np.bool_], index: pd.Index) -> tuple[Span, ...]:
-    return tuple((index[start], index[stop - 1], "anomaly") for start, stop in runs(flags))
-
-
-def _name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")
 
 
 def _nab_windows(source: Path) -> tuple[Path, dict[str, list[list[str]]]]:
@@ -290,9 +211,9 @@ def _msl_sequences(labelled: pd.DataFrame, path: Path, channel: str) -> list[tup
     return found
 
 
-def _ucr_values(path: Path) -> NDArray[np.float64]:
+def _ucr_values(path: Path) -> FloatArray:
     if path.suffix == ".csv":
-        return _table(path, ["value"])["value"].to_numpy(dtype=np.float64)
+        return table_of(path, ["value"])["value"].to_numpy(dtype=np.float64)
     try:
         return np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
     except (OSError, ValueError) as error:

@@ -1,52 +1,26 @@
 """Quality of readings: what a person should know and mend before training on them.
 
-Every problem found says what to do about it; the grade of a channel follows from a table that stands in this module,
-so that it can be disputed.
+Every problem found says what to do about it; `quality_page.py` prints it.
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from offbeat.detection.events import events_of
 from offbeat.errors import ReadingsError
-from offbeat.readings.folder import Span, alike, read_readings, read_spans, read_test_starts, reading_files, span_mask
-from offbeat.readings.series import DEFAULT_MAX_GAP, Period, Series, count
-from offbeat.typing import FloatArray, IntArray
-
-GRADES = "ABCDF"
-# a channel gets the first grade whose limits it keeps: share missing, share of the longest constant stretch, outliers
-LIMITS = {"A": (0.01, 0.10, 0.001), "B": (0.05, 0.25, 0.01), "C": (0.20, 0.50, 0.03), "D": (0.50, 0.90, 0.10)}
-OUTLIER_SIGMAS = 10
-FEW_LEVELS = 10  # a channel of so few distinct values is a switch or a counter: it may stand still for long
-LABEL_NAMES = ("label", "labels", "anomaly", "is_anomaly", "changepoint", "target", "fault", "class")
-REPORT_WIDTH = 108
-_DAY_S = 86_400.0
-_LEGEND = """Columns   missing, outliers: share of the rows; constant: longest stretch of equal readings, in timesteps.
-          Labelled and excluded rows are left out of them. Grades: A good, B usable, C look at it, D poor,
-          F mend or drop it."""
-
-
-@dataclass(frozen=True)
-class ChannelQuality:
-    """What one channel holds outside labels and exclusions; shares are of those rows, stretches in timesteps."""
-
-    channel: str
-    missing_share: float
-    longest_constant: int
-    minimum: float
-    maximum: float
-    mean: float
-    std: float
-    n_distinct: int
-    outlier_share: float
-    grade: str
-    problems: tuple[str, ...] = ()
+from offbeat.readings.channel_quality import GRADES, LIMITS, ChannelQuality, assess_channel
+from offbeat.readings.folder import alike, read_readings, reading_files
+from offbeat.readings.grid import Period
+from offbeat.readings.messages import count, duration_text
+from offbeat.readings.series import DEFAULT_MAX_GAP, Series
+from offbeat.readings.spans import Span, read_spans, read_test_starts, span_mask
+from offbeat.typing import IntArray
 
 
 @dataclass(frozen=True)
@@ -114,7 +88,7 @@ def assess(
         problems.append("every row is labelled or excluded, so nothing is left to learn from: give more readings")
         judged, worst = np.arange(series.n_timesteps), "F"
     values, runs = series.values[judged], _runs(series, judged)
-    channels = tuple(_channel(name, values[:, k], runs) for k, name in enumerate(series.channels))
+    channels = tuple(assess_channel(name, values[:, k], runs) for k, name in enumerate(series.channels))
     return AssetQuality(
         asset=series.asset,
         n_timesteps=series.n_timesteps,
@@ -162,6 +136,7 @@ def assess_folder(
     ReadingsError
         If `path` holds no readings at all.
     """
+    path = Path(path)
     series, errors, unread = [], [], []
     for file in reading_files(path):
         try:
@@ -173,12 +148,12 @@ def assess_folder(
     notes: list[str] = []
     for name in spans:
         try:
-            spans[name], outside = read_spans(Path(path) / f"{name}.csv", series, unread=unread)
+            spans[name], outside = read_spans(path / f"{name}.csv", series, unread=unread)
             notes += outside
         except ReadingsError as error:
             errors.append(str(error))
     try:
-        read_test_starts(Path(path) / "splits.csv", series, unread=unread)
+        read_test_starts(path / "splits.csv", series, unread=unread)
         if series:
             alike(series)
     except ReadingsError as error:
@@ -187,114 +162,16 @@ def assess_folder(
     return qualities, [*errors, *(f"{note}: correct it or drop the row" for note in notes)]
 
 
-def render(qualities: Sequence[AssetQuality], errors: Sequence[str] = ()) -> str:
-    """Write the report as plain text, at most 110 columns where names allow it."""
-    parts = [_block(quality) for quality in qualities]
-    if qualities:
-        grades = "  ".join(f"{quality.asset}: {quality.grade}" for quality in qualities)
-        parts += [_LEGEND, _wrap(grades, "Grades    ")]
-    todo = [*errors, *_by_text(qualities)]
-    lines = [_wrap(text, f"{k:>4}. ") for k, text in enumerate(todo, start=1)]
-    parts.append("\n".join(["What to do", *lines]) if todo else "Nothing to mend: these readings can be trained on.")
-    return "\n\n".join(parts) + "\n"
-
-
-def _by_text(qualities: Iterable[AssetQuality]) -> list[str]:
-    """Problems of all assets; one that several assets share stands there once, with their names."""
-    assets: dict[str, list[str]] = {}
-    for quality in qualities:
-        for text in (*quality.problems, *(text for channel in quality.channels for text in channel.problems)):
-            assets.setdefault(text, []).append(quality.asset)
-    return [f"{', '.join(names)}: {text}" for text, names in assets.items()]
-
-
-def _wrap(text: str, head: str) -> str:
-    return textwrap.fill(
-        text, REPORT_WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
-    )
-
-
 def _runs(series: Series, rows: IntArray) -> IntArray:
     """Places among `rows` where a stretch of successive timesteps begins."""
     return np.flatnonzero(np.concatenate(([True], np.diff(series.positions[rows]) > 1)))
 
 
-def _channel(name: str, values: FloatArray, runs: IntArray) -> ChannelQuality:
-    """Describe one channel, values of shape (T,)."""
-    present = values[~np.isnan(values)]
-    missing = (len(values) - len(present)) / len(values)
-    if not len(present):
-        text = f"channel {name!r} has no reading at all: drop it, or mend its source"
-        nan = float("nan")
-        return ChannelQuality(name, 1.0, 0, nan, nan, nan, nan, 0, 0.0, "F", (text,))
-    longest, distinct = _longest_constant(values, runs), len(np.unique(present))
-    outliers = _outlier_share(present)
-    still = longest / len(values) if distinct > FEW_LEVELS else 0.0
-    measures = (missing, still, outliers)
-    kept = (
-        grade
-        for grade, limits in LIMITS.items()
-        if all(measure <= limit for measure, limit in zip(measures, limits, strict=True))
-    )
-    grade = "F" if distinct == 1 else next(kept, "F")
-    return ChannelQuality(
-        channel=name,
-        missing_share=missing,
-        longest_constant=longest,
-        minimum=float(present.min()),
-        maximum=float(present.max()),
-        mean=float(present.mean()),
-        std=float(present.std()),
-        n_distinct=distinct,
-        outlier_share=outliers,
-        grade=grade,
-        problems=tuple(_channel_problems(name, missing, longest, still, distinct, outliers)),
-    )
-
-
-def _channel_problems(
-    name: str, missing: float, longest: int, still: float, distinct: int, outliers: float
-) -> Iterable[str]:
-    missing_limit, still_limit, outlier_limit = LIMITS["B"]
-    if name.lower() in LABEL_NAMES:
-        yield f"channel {name!r} is named like a label: a model must not see labels; move it to labels.csv"
-    if distinct == 1:
-        yield f"channel {name!r} is constant: it carries no information; drop it, or record until it changes"
-    if missing > missing_limit:
-        yield f"channel {name!r} misses {missing:.0%} of its readings: mend its source, or drop it"
-    if still > still_limit and distinct > 1:
-        yield (
-            f"channel {name!r} stands still for {longest:,} timesteps: if the sensor was stuck or the machine off, add "
-            "the stretch to exclude.csv"
-        )
-    if outliers > outlier_limit:
-        yield (
-            f"channel {name!r} has {outliers:.1%} readings beyond {OUTLIER_SIGMAS} robust standard deviations: look "
-            "for error codes such as -999 and leave them empty, or add incidents to labels.csv"
-        )
-
-
-def _longest_constant(values: FloatArray, runs: IntArray) -> int:
-    """Longest run of equal readings, in timesteps; a missing reading or a row left out ends a run."""
-    new = np.concatenate(([True], values[1:] != values[:-1]))  # NaN differs from everything, itself included
-    new[runs] = True
-    lengths = np.diff(np.append(np.flatnonzero(new), len(values)))
-    return int(lengths[~np.isnan(values[new])].max())
-
-
-def _outlier_share(present: FloatArray) -> float:
-    distance = np.abs(present - np.median(present))
-    low, high = np.quantile(present, [0.05, 0.95])
-    sigma = max(1.4826 * np.median(distance), (high - low) / 3.29)
-    return float((distance > OUTLIER_SIGMAS * sigma).mean()) if sigma > 0 else 0.0
-
-
 def _gaps(series: Series) -> list[int]:
     """Length of each gap in timesteps: rows without any reading, and what long gaps left out."""
-    empty = np.isnan(series.values).all(axis=1)
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], empty, [False]))))
+    short = events_of(np.asarray(np.isnan(series.values).all(axis=1)))
     long = np.diff(series.positions)[series.segment_starts[1:] - 1] - 1
-    return [*(edges[1::2] - edges[::2]).tolist(), *long.tolist()]
+    return [*(short[:, 1] - short[:, 0]).tolist(), *long.tolist()]
 
 
 def _gap_problems(series: Series, gaps: list[int]) -> Iterable[str]:
@@ -323,53 +200,6 @@ def _length_problems(series: Series, window_size: int | None, min_days: float | 
         length = pd.Timedelta(series.n_timesteps * series.period_s, unit="s")
         if length < pd.Timedelta(min_days, unit="D"):
             yield (
-                f"too short for the false-alarm budget: {_period(length)} of readings, {min_days:g} d are needed to "
-                "check it: give more readings or a shorter budget period"
+                f"too short for the false-alarm budget: {duration_text(length)} of readings, {min_days:g} d are needed "
+                "to check it: give more readings or a shorter budget period"
             )
-
-
-def _block(quality: AssetQuality) -> str:
-    """Report of one asset: what it spans, then a line for each channel."""
-    rows, segments = count(quality.n_timesteps, "row"), count(quality.n_segments, "segment")
-    lines = [
-        f"{quality.asset}   grade {quality.grade}",
-        f"  {rows} in {segments}, one every {_period(quality.period)}, {_moment(quality.start)} to "
-        + _moment(quality.end),
-        f"  {_gap_line(quality)}; labelled {quality.labelled_share:.1%}, excluded {quality.excluded_share:.1%}",
-        *(f"  note: {note}" for note in quality.notes),
-    ]
-    width = max([len("channel"), *(len(channel.channel) for channel in quality.channels)])
-    head = ("missing", "constant", "min", "max", "mean", "std", "distinct", "outliers")
-    lines.append(f"    {'channel':<{width}}  grade" + "".join(f"{title:>10}" for title in head))
-    for one in quality.channels:
-        numbers = "".join(f"{number:>10.4g}" for number in (one.minimum, one.maximum, one.mean, one.std))
-        lines.append(
-            f"    {one.channel:<{width}}    {one.grade}  {one.missing_share:>10.1%}{one.longest_constant:>10,}"
-            f"{numbers}{one.n_distinct:>10,}{one.outlier_share:>10.2%}"
-        )
-    return "\n".join(lines)
-
-
-def _gap_line(quality: AssetQuality) -> str:
-    if not quality.n_gaps:
-        return "no gaps"
-    longest = quality.longest_gap * quality.period
-    length = f"{count(quality.longest_gap, 'timestep')}"
-    length += f" ({_period(longest)})" if isinstance(longest, pd.Timedelta) else ""
-    return (
-        f"{count(quality.n_gaps, 'gap')}, the longest {length}, {count(quality.n_missing_timesteps, 'timestep')} in all"
-    )
-
-
-def _period(period: pd.Timedelta | int) -> str:
-    if not isinstance(period, pd.Timedelta):
-        return "step" if period == 1 else f"{period:,} steps"
-    seconds = period.total_seconds()
-    for unit, length in (("d", _DAY_S), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length or seconds == length:
-            return f"{seconds / length:.4g} {unit}"
-    return f"{seconds:.6g} s"
-
-
-def _moment(moment: pd.Timestamp | int) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S") + " UTC" if isinstance(moment, pd.Timestamp) else f"{moment:,}"

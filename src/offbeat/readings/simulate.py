@@ -12,13 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from offbeat.errors import ReadingsError
 from offbeat.readings.injection import DEFAULT_STRENGTHS, inject
 from offbeat.readings.layout import new_folder, write_readings, write_spans
-
-Values = NDArray[np.float64]
+from offbeat.typing import FloatArray
 
 CHANNELS = {  # name: decimals in the file
     "speed_rpm": 0,
@@ -103,7 +101,7 @@ def simulate_fleet(directory: Path, seed: int) -> None:
         write_spans(folder, "exclude", exclusions)
 
 
-def pump_values(rng: np.random.Generator, stopped: tuple[int, int] | None = None) -> Values:
+def pump_values(rng: np.random.Generator, stopped: tuple[int, int] | None = None) -> FloatArray:
     """Simulate one normal pump over the whole span.
 
     Parameters
@@ -141,11 +139,11 @@ def pump_values(rng: np.random.Generator, stopped: tuple[int, int] | None = None
     noise_sd = np.array([2.5, 0.9, 0.035, 0.30, 0.22, 0.035, 0.25])
     noise = np.column_stack([_autoregressive(rng, 0.4) for _ in CHANNELS]) * noise_sd  # (T, F)
     noise[:, :4] *= running[:, None]
-    values: Values = np.maximum(clean * rated + noise, 0)
+    values: FloatArray = np.maximum(clean * rated + noise, 0)
     return values
 
 
-def _demand(rng: np.random.Generator) -> Values:
+def _demand(rng: np.random.Generator) -> FloatArray:
     """Relative demand, about 0.3 to 1: a daily rhythm that is weaker at weekends, load steps, slow wandering."""
     row = np.arange(N_ROWS)
     hour = 2 * np.pi * (row % ROWS_PER_DAY) / ROWS_PER_DAY
@@ -161,12 +159,12 @@ def _demand(rng: np.random.Generator) -> Values:
     return _lagged(level, 3) + 0.02 * _autoregressive(rng, 0.99)
 
 
-def _ambient(rng: np.random.Generator) -> Values:
+def _ambient(rng: np.random.Generator) -> FloatArray:
     hour = 2 * np.pi * np.arange(N_ROWS) / ROWS_PER_DAY
     return 18 - 3.5 * np.cos(hour - 0.8) + 1.5 * _autoregressive(rng, 0.998)
 
 
-def _lagged(target: Values, lag_rows: float) -> Values:
+def _lagged(target: FloatArray, lag_rows: float) -> FloatArray:
     """Follow the target as a first-order lag does, starting on it."""
     followed, level = [], float(target[0])
     for goal in target.tolist():
@@ -175,7 +173,7 @@ def _lagged(target: Values, lag_rows: float) -> Values:
     return np.array(followed)
 
 
-def _autoregressive(rng: np.random.Generator, memory: float) -> Values:
+def _autoregressive(rng: np.random.Generator, memory: float) -> FloatArray:
     """Noise of unit variance whose neighbours correlate by `memory`."""
     steps = rng.standard_normal(N_ROWS)
     steps[1:] *= np.sqrt(1 - memory**2)
@@ -211,8 +209,8 @@ def _placed(rng: np.random.Generator, kind: str, left: int, right: int) -> _Even
 
 
 def _with_events(
-    values: Values, events: list[_Event], rng: np.random.Generator, degrades: bool
-) -> tuple[Values, list[_Event]]:
+    values: FloatArray, events: list[_Event], rng: np.random.Generator, degrades: bool
+) -> tuple[FloatArray, list[_Event]]:
     for kind, start, stop in events:
         channel = int(rng.choice(_PLANS[kind].channels))
         strength = DEFAULT_STRENGTHS[kind] * rng.uniform(0.9, 1.2)
@@ -223,7 +221,7 @@ def _with_events(
     return _degraded(np.maximum(values, 0), start), [*events, ("degradation", start, N_ROWS)]
 
 
-def _degraded(values: Values, start: int) -> Values:
+def _degraded(values: FloatArray, start: int) -> FloatArray:
     """Let a bearing wear out from `start` on: vibration and bearing temperature rise ever faster."""
     worn = values.copy()
     wear = (np.arange(1, len(values) - start + 1) / (len(values) - start)) ** 1.5
@@ -234,7 +232,11 @@ def _degraded(values: Values, start: int) -> Values:
 
 
 def _as_recorded(
-    values: Values, events: list[_Event], gap: tuple[int, int] | None, times: pd.DatetimeIndex, rng: np.random.Generator
+    values: FloatArray,
+    events: list[_Event],
+    gap: tuple[int, int] | None,
+    times: pd.DatetimeIndex,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Round as the recorder does, lose a few cells outside the events, and leave out the rows of the gap."""
     lost = rng.random(values.shape) < _MISSING_SHARE

@@ -18,7 +18,12 @@ import pyarrow as pa
 from offbeat.errors import ReadingsError
 from offbeat.readings.messages import Source, count
 
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PK": "a zip file or a workbook", b"\x1f\x8b": "a gzip file"}
+_MARKS = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"PK\x03\x04": "a zip file or a workbook",
+    b"\x1f\x8b": "a gzip file",
+}
 
 
 def read_csv(path: Path, *, text: bool = False) -> tuple[pd.DataFrame, Source]:
@@ -122,20 +127,19 @@ def _check_open(path: Path) -> None:
 
 
 def _check_text(path: Path) -> None:
-    """Refuse what is not UTF-8 text, a zero byte included, which a parser would pass over in silence."""
+    """Refuse what is not UTF-8 text, a zero byte included, which the parser would pass over in silence."""
     _check_open(path)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            kind = next((f" but {kind}" for mark, kind in _MARKS.items() if number == 1 and line.startswith(mark)), "")
-            if kind or b"\0" in line:
-                reason = kind or ", for it has a zero byte: perhaps cut off in writing, or UTF-16"
-                raise ReadingsError(f"{path.name}, line {number} is not UTF-8 text{reason}: save it as CSV in UTF-8")
             try:
-                line.decode()
+                reason = "it has a zero byte" if "\0" in line.decode() else ""
             except UnicodeDecodeError as error:
+                reason = error.reason
+            if reason:
+                kind = next((f", perhaps {kind}" for mark, kind in _MARKS.items() if line.startswith(mark)), "")
                 raise ReadingsError(
-                    f"{path.name}, line {number} is not UTF-8 text: {error.reason}: save it as CSV in UTF-8"
-                ) from error
+                    f"{path.name}, line {number} is not UTF-8 text{kind} ({reason}): save the readings as CSV in UTF-8"
+                )
 
 
 def _read_header(path: Path) -> tuple[int, list[str], str]:

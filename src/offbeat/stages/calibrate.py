@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from offbeat.assembly import assemble, calibrate_fleet
-from offbeat.detection.detector import Detector
 from offbeat.lineage import lineage_of
 from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.stages.artifacts import DETECTOR, MODEL, PREPARED, read_json, read_prepared
@@ -25,15 +24,6 @@ def run(calibrate: CalibrateParams, *, root: Path) -> list[str]:
     )
     calibrate_fleet(detector, fleet)
     detector.save(root / DETECTOR)
-    return [*promise_lines(detector)]
-
-
-def promise_lines(detector: Detector) -> list[str]:
-    """Return a line an asset: its threshold, and a warning where the budget cannot be promised."""
-    lines = []
-    for name, calibration in detector.assets.items():
-        threshold = calibration.threshold
-        lines.append(f"{name}: threshold {threshold.value:.3g} ({threshold.method})")
-        if threshold.warning:
-            lines.append(f"{name}: warning: {threshold.warning}")
-    return lines
+    thresholds = {name: calibration.threshold for name, calibration in detector.assets.items()}
+    lines = [f"{name}: threshold {threshold.value:.3g} ({threshold.method})" for name, threshold in thresholds.items()]
+    return lines + [f"{name}: warning: {t.warning}" for name, t in thresholds.items() if t.warning]

@@ -49,9 +49,9 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
             "assets": {replay.asset: replay.metrics for replay in replays if replay.method == LSTM},
         },
     )
-    fleet = methods[LSTM]
-    found = f"{fleet['n_events_found']} of {fleet['n_events']} events found, {fleet['false_alarms']} false alarms"
-    return [f"{found}; VUS-PR {fleet['vus_pr']:.3f}, untrained {methods['untrained_network']['vus_pr']:.3f}"]
+    own = methods[LSTM]
+    found = f"{own['n_events_found']} of {own['n_events']} events found, {own['false_alarms']} false alarms"
+    return [f"{found}; VUS-PR {own['vus_pr']:.3f}, untrained {methods['untrained_network']['vus_pr']:.3f}"]
 
 
 def _write_scores(directory: Path, detector: Detector, prepared: Prepared) -> None:

@@ -1,0 +1,111 @@
+"""Timestamps: which column is the time, what a time may look like, what is in doubt."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offbeat.errors import ReadingsError
+from offbeat.readings.folder import read_readings
+
+
+@pytest.fixture
+def times(write):
+    """Seconds after 2020-01-31 12:00 UTC at which a file with given times has its readings."""
+
+    def times(*texts, name="timestamp"):
+        rows = "".join(f'"{text}",{k}\n' for k, text in enumerate(texts))
+        index = read_readings(write("pump-1.csv", f"{name},x\n{rows}")).index
+        return ((index - pd.Timestamp("2020-01-31T12:00Z")) / pd.Timedelta("1s")).tolist()
+
+    return times
+
+
+@pytest.mark.parametrize("name", ["timestamp", "DateTime", "TIME", "date", "Ts"])
+def test_time_column_is_found_by_name_anywhere(write, name):
+    text = f"x,{name}\n1,2020-01-01\n2,2020-01-02\n"
+    assert read_readings(write("a.csv", text)).channels == ("x",)
+
+
+def test_first_column_that_reads_as_time_is_the_time(times):
+    assert times("2020-01-31 12:00", "2020-01-31 12:01", name="logged at") == [0, 60]
+
+
+@pytest.mark.parametrize("name", ["index", "row", "t", "Step", ""])
+def test_first_column_of_whole_numbers_may_be_the_index(write, name):
+    series = read_readings(write("a.csv", f"{name},x\n3,1\n4,2\n"))
+    assert (series.index.tolist(), series.channels) == ([3, 4], ("x",))
+
+
+def test_numbers_alone_are_counted_from_zero(write):
+    series = read_readings(write("a.csv", "x,y\n5,6\n7,8\n"))
+    assert (series.index.tolist(), series.channels) == ([0, 1], ("x", "y"))
+    assert series.notes == ("no timestamp column: rows count from 0",)
+
+
+def test_first_column_that_counts_rows_beside_the_time_is_left_out(write):
+    series = read_readings(write("a.csv", ",timestamp,x\n0,2020-01-01,5\n1,2020-01-02,6\n"))
+    assert (series.channels, series.notes) == (("x",), ("first column without a name only counts the rows: left out",))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2020-01-31T12:00:00Z", "2020-01-31T12:00:01Z"),
+        ("2020-01-31 12:00:00", "2020-01-31 12:00:01.000"),
+        ("2020-01-31 13:00:00+01:00", "2020-01-31 14:00:01+0200"),
+        ("2020-01-31 12:00:00 UTC", "2020-01-31 12:00:01 UTC"),
+        ("2020/01/31 12:00:00", "2020/01/31 12:00:01"),
+        ("31.01.2020 12:00:00", "31.01.2020 12:00:01"),
+        ("1/31/2020 12:00:00 PM", "1/31/2020 12:00:01 PM"),
+        ("31/1/2020, 12:00:00", "31/1/2020, 12:00:01"),
+        ("31 Jan 2020 12:00:00", "31 Jan 2020 12:00:01"),
+        ("2020.01.31.12.00.00", "2020.01.31.12.00.01"),
+        ("1580472000", "1580472001"),
+        ("1580472000.0", "1580472001.0"),
+        ("1580472000000", "1580472001000"),
+        ("1580472000000000", "1580472001000000"),
+        ("1580472000000000000", "1580472001000000000"),
+    ],
+)
+def test_unambiguous_times_are_read(times, first, second):
+    assert times(first, second) == [0, 1]
+
+
+def test_one_day_after_the_12th_settles_day_and_month(times):
+    assert times("02/01/2020", "03/01/2020", "13/01/2020", "14/01/2020")[0] == -29.5 * 86400
+
+
+def test_autumn_hour_with_offsets_is_two_hours(times):
+    hours = ["2020-10-25 02:00+02:00", "2020-10-25 02:30+02:00", "2020-10-25 02:00+01:00", "2020-10-25 02:30+01:00"]
+    assert np.diff(times(*hours)).tolist() == [1800, 1800, 1800]
+
+
+def test_whole_numbers_under_a_time_name_are_steps(write):
+    assert read_readings(write("a.csv", "time,x\n10,1\n11,2\n")).index.tolist() == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (
+            ["01/02/2020", "02/02/2020"],
+            r"a.csv, line 2: '01/02/2020' could be day/month or month/day \(no day is after",
+        ),
+        (["13/01/2020", "01/14/2020"], r"day/month or month/day \(the day stands first in some rows"),
+        (["2020-01-01 00:00", "soon"], "a.csv, line 3: 'soon' cannot be read as a time: write it as"),
+        (
+            ["2020-01-01 00:00Z", "2020-01-01 00:01"],
+            "a.csv, line 3: time .* has no offset from UTC, unlike a.csv, line 2",
+        ),
+        (["2020-01-01 00:00", "2020-01-01 01:00+01"], "a.csv, line 3: time .* has an offset from UTC, unlike"),
+        (["2020-01-01", ""], "a.csv, line 3: 'timestamp' is missing"),
+        (["20200101", "20200102"], "a.csv, line 2: 'timestamp' holds numbers from 20200101 to 20200102, neither"),
+        (["202001011200", "202001011300"], "neither seconds"),
+        (["0.5", "0.6"], "neither seconds"),
+        (["2020-10-25 02:00", "2020-10-25 02:30", "2020-10-25 02:00"], "a.csv, line 4: .*daylight-saving time"),
+    ],
+)
+def test_doubtful_times_are_refused(write, texts, message):
+    rows = "".join(f"{text},{k}\n" for k, text in enumerate(texts))
+    with pytest.raises(ReadingsError, match=message):
+        read_readings(write("a.csv", "timestamp,x\n" + rows))
