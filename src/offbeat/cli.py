@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +42,9 @@ class Stage(StrEnum):
 
 Root = Annotated[Path, typer.Option(help="Folder that holds params.yaml, data/ and artifacts/.")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="A params.yaml; the packaged one by default.")]
+Change = Annotated[
+    list[str] | None, typer.Option("--set", "-S", help="A parameter, such as train.epochs=3; may be given again.")
+]
 
 
 def main() -> None:
@@ -131,6 +134,7 @@ def train(
     readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
     out: Annotated[Path, typer.Option(help="Where the detector goes.")],
     params: ParamsFile = None,
+    change: Change = None,
 ) -> None:
     """Learn from a folder of readings, save a calibrated detector, and say how good it is on the last part of them."""
     from offbeat.detection.storage import check_directory
@@ -138,7 +142,7 @@ def train(
     from offbeat.summary import fit_summary
     from offbeat.training import fit_fleet, load_trainer
 
-    loaded = _params(params)
+    loaded = _params(params, change or [])
     folder = _read(readings, loaded.prepare.period, loaded.prepare.max_gap)
     with _native_chatter_muted():
         load_trainer()
@@ -205,10 +209,10 @@ def _native_chatter_muted() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _params(path: Path | None) -> Any:
-    from offbeat.params import load_params
+def _params(path: Path | None, changes: Sequence[str] = ()) -> Any:
+    from offbeat.params import load_params, parse_changes
 
-    return load_params(path)
+    return load_params(path, parse_changes(changes))
 
 
 def _params_file(root: Path) -> Path | None:

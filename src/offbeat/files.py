@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,12 @@ import pandas as pd
 @contextmanager
 def new_directory(directory: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `directory` when the block ends well, and vanishes otherwise."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    directory = directory.absolute()
+    scratch = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind
+    scratch.mkdir(parents=True)
     try:
         yield scratch
-        scratch.chmod(0o755)
         _replace_directory(scratch, directory)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -6,7 +6,7 @@ The file is the default. A section has none of its own, so that no value hides i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -162,6 +162,28 @@ def load_params(path: Path | None = None, changes: Mapping[str, Mapping[str, Any
     except ValidationError as error:
         source = f"{path.name}, with changes" if changes else str(path)
         raise ParamsError(f"{source}: {_explain(error)}") from error
+
+
+def parse_changes(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the changes that texts such as `train.epochs=3` ask for, values read as YAML.
+
+    Raises
+    ------
+    ParamsError
+        If a text is not of that form.
+    """
+    changes: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        section, dot, key = name.partition(".")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ParamsError(f"'{text}': the value is not readable: {error}") from error
+        if not (equals and dot and key):
+            raise ParamsError(f"'{text}': give section.key=value, such as train.epochs=3")
+        changes.setdefault(section, {})[key] = parsed
+    return changes
 
 
 def changed(section: CalibrateParams, changes: Mapping[str, Any]) -> CalibrateParams:

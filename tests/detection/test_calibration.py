@@ -1,25 +1,23 @@
-"""The params of `calibrate` become one threshold for an asset, or a message that says what is missing."""
+"""The params of `calibrate` become a threshold for each asset, or a message that says what is missing."""
 
 import numpy as np
 import pytest
 
-from offbeat.detection.calibration import budget_rate, choose_threshold
+from offbeat.detection.calibration import CalibrationSpan, budget_rate, choose_thresholds
 from offbeat.errors import ReadingsError
 from offbeat.params import changed, load_params
 
 SCORES = np.random.default_rng(0).gamma(2, size=700)
 
 
-def chosen(scores=SCORES, normal=None, block_size=7, period_s=3600.0, starts=(0,), **changes):
-    return choose_threshold(
-        scores,
-        np.ones(len(scores), dtype=bool) if normal is None else normal,
-        np.array(starts),
-        params=changed(load_params().calibrate, changes),
-        block_size=block_size,
-        period_s=period_s,
-        asset="pump-1",
-    )
+def span_of(scores=SCORES, normal=None, starts=(0,), asset="pump-1"):
+    normal = np.ones(len(scores), dtype=bool) if normal is None else normal
+    return CalibrationSpan(asset, scores, normal, np.array(starts))
+
+
+def chosen(*spans, reach=7, period_s=3600.0, **changes):
+    params = changed(load_params().calibrate, changes)
+    return choose_thresholds(spans or [span_of()], params=params, reach=reach, period_s=period_s)
 
 
 def test_a_weekly_budget_is_spread_over_the_timesteps_of_a_week():
@@ -35,31 +33,53 @@ def test_data_without_time_has_a_budget_per_10000_timesteps():
 def test_the_conformal_threshold_is_the_block_maximum_of_its_rank():
     # 700 timesteps are 100 blocks of 7; 2.4 a week are 0.1 a block of 7 hours: rank ceil(101 · 0.9) = 91
     maxima = sorted(SCORES.reshape(100, 7).max(axis=1))
-    threshold = chosen(false_alarms_per_week=2.4)
+    [threshold] = chosen(false_alarms_per_week=2.4)
     assert (threshold.value, threshold.method, threshold.warning) == (maxima[90], "conformal", "")
+    assert threshold.promised_alarm_rate == pytest.approx(0.1 / 7)
 
 
 @pytest.mark.parametrize("period_s", [3600.0, None])
 def test_a_larger_budget_never_raises_the_threshold(period_s):
     key = "false_alarms_per_week" if period_s else "false_alarms_per_10000_timesteps"
-    values = [chosen(period_s=period_s, **{key: budget}).value for budget in np.geomspace(0.01, 1000, 30)]
+    values = [chosen(period_s=period_s, **{key: budget})[0].value for budget in np.geomspace(0.01, 1000, 30)]
     assert values == sorted(values, reverse=True)
     assert values[0] > values[-1]
 
 
 def test_quantile_and_sigma_use_the_normal_timesteps_alone():
-    normal = np.arange(700) < 350
-    assert chosen(normal=normal, method="quantile", quantile=0.9).value == np.quantile(SCORES[:350], 0.9)
+    span = span_of(normal=np.arange(700) < 350)
+    assert chosen(span, method="quantile", quantile=0.9)[0].value == np.quantile(SCORES[:350], 0.9)
     expected = SCORES[:350].mean() + 2 * SCORES[:350].std()
-    assert chosen(normal=normal, method="sigma", n_sigmas=2.0).value == pytest.approx(expected)
+    assert chosen(span, method="sigma", n_sigmas=2.0)[0].value == pytest.approx(expected)
+
+
+def test_an_asset_with_too_few_blocks_borrows_those_of_its_group():
+    # 2.4 a week take 9 blocks of 7 hours; the short span has 3, the two together 103: rank ceil(104 · 0.9) = 94
+    short = span_of(SCORES[:21], asset="pump-2")
+    own, borrowed = chosen(span_of(), short, false_alarms_per_week=2.4)
+    assert own == chosen(false_alarms_per_week=2.4)[0]
+    maxima = sorted([*SCORES.reshape(100, 7).max(axis=1), *SCORES[:21].reshape(3, 7).max(axis=1)])
+    assert borrowed.value == maxima[93]
+    assert "borrowed the group's 103" in borrowed.warning
+
+
+def test_quantile_and_sigma_borrow_nothing():
+    short = span_of(SCORES[:21], asset="pump-2")
+    assert chosen(span_of(), short, method="quantile")[1] == chosen(short, method="quantile")[0]
+
+
+def test_blocks_shorter_than_a_scores_reach_are_warned_of():
+    # the longest normal run is 5, and 8 blocks of 5 hours would keep one false alarm in 45 hours: 3.73 a week
+    normal = np.arange(48) % 6 > 0
+    [threshold] = chosen(span_of(SCORES[:48], normal), false_alarms_per_week=3.74)
+    assert threshold.value == SCORES[:48][normal].max()
+    assert "blocks of 5 timesteps" in threshold.warning
+    assert "shorter than the 7 that shape a score" in threshold.warning
 
 
 @pytest.mark.parametrize("method", ["conformal", "quantile", "sigma"])
-def test_a_span_without_a_whole_block_is_refused_with_the_asset_and_what_it_needs(method):
-    with pytest.raises(ReadingsError, match=r"'pump-1'.* at least 300 consecutive .*lengthen the calibration span"):
-        chosen(block_size=300, starts=(0, 250, 500), method=method)
-
-
-def test_a_span_without_scores_is_refused():
-    with pytest.raises(ReadingsError, match="got 0"):
-        chosen(scores=np.full(50, np.nan))
+@pytest.mark.parametrize("lack", ["scores", "normal rows"])
+def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(method, lack):
+    bare = span_of(np.full(50, np.nan)) if lack == "scores" else span_of(normal=np.zeros(700, dtype=bool))
+    with pytest.raises(ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so lengthen the span"):
+        chosen(span_of(asset="pump-2"), bare, method=method)

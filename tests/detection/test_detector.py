@@ -227,11 +227,13 @@ def test_a_channel_without_a_reading_to_calibrate_with_is_named(make_detector, m
         make_detector().calibrate(with_values(series, values))
 
 
-def test_a_span_too_short_for_a_block_is_refused_and_changes_nothing(make_detector, make_series):
+def test_a_span_too_short_is_refused_and_changes_nothing(make_detector, make_series):
     detector = make_detector()
     before = dict(detector.assets)
-    with pytest.raises(ReadingsError, match=r"'pump-2'.*lengthen the calibration span"):
-        detector.calibrate(make_series(20, asset="pump-2"))
+    with pytest.raises(ReadingsError, match=r"'pump-2': a window takes 8 timesteps, .* has 7: give more readings"):
+        detector.calibrate(make_series(15, asset="pump-2"))
+    with pytest.raises(ReadingsError, match=r"'pump-2': no score in its calibration span"):
+        detector.calibrate(make_series(64, asset="pump-2", gaps=[(20, 25), (32, 37), (44, 49), (56, 61)]))
     assert detector.assets == before
 
 

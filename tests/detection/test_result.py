@@ -51,8 +51,10 @@ def test_a_timestep_without_a_score_is_no_alarm_and_may_be_bridged(make_series):
 
 def test_events_do_not_merge_across_a_long_gap(make_series):
     series = make_series(20, gaps=[(5, 15)])  # two segments of 5 rows
-    result = score_result(series, CHANNELS, np.full((10, 3), 5.0), 1.0, 9, np.ones(10, dtype=bool))
-    assert [(event.start, event.stop) for event in result.events] == [(0, 5), (5, 10)]
+    by_channel = np.full((10, 3), 5.0)
+    by_channel[4:6] = 0  # on either side of the gap
+    result = score_result(series, CHANNELS, by_channel, 1.0, 9, np.ones(10, dtype=bool))
+    assert [(event.start, event.stop) for event in result.events] == [(0, 4), (6, 10)]
 
 
 @pytest.mark.parametrize("timed", [True, False])

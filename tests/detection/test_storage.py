@@ -137,7 +137,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(saved, make_detecto
     for directory in (readings, saved):  # also beside a detector
         (directory / "notes.txt").write_text("mine")
         before = content_of(directory)
-        with pytest.raises(ModelError, match=rf"{directory.name}: holds other files \(notes.txt\): give a new folder"):
+        with pytest.raises(ModelError, match=rf"{directory.name}: holds other files \(notes.txt\); give a new folder"):
             make_detector().save(directory)
         assert content_of(directory) == before
 

@@ -17,10 +17,9 @@ def shared_data():
     return folder
 
 
-def test_folder_holds_readings_labels_exclusions_and_splits(fleet, tmp_path):
+def test_folder_holds_readings_labels_exclusions_and_splits(fleet):
     folder = read_folder(
         fleet(
-            tmp_path,
             labels="asset,start,end,kind\npump-2,2020-01-01 00:00:10,2020-01-01 00:00:20,spike\n",
             exclude="asset,start,end,reason\npump-1,2020-01-01T01:00:00+01:00,2020-01-01T01:00:10+01:00,service\n",
             splits="asset,test_start\npump-1,2020-01-01 00:00:20\n",
@@ -56,13 +55,13 @@ def test_channels_take_the_order_of_the_first_asset(write, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("timestamp,x,z\n2020-01-01,1,2\n2020-01-02,1,2\n", r"'pump-2' has in addition 'z' compared with 'pump-1'"),
-        ("timestamp,y\n2020-01-01,1\n2020-01-02,1\n", r"'pump-2' lacks 'x' and has in addition 'y'"),
-        ("x\n1\n2\n", "asset 'pump-1' has timestamps and 'pump-2' an integer index"),
         (
-            "timestamp,x\n2020-01-01,1\n2020-01-02,1\n",
-            "'pump-2' has 1 days 00:00:00 and 'pump-1' 0 days 00:00:10: give",
+            "timestamp,x,z\n2020-01-01,1,2\n2020-01-02,1,2\n",
+            "'pump-2' has in addition 'z' compared with 'pump-1': rename or drop columns",
         ),
+        ("timestamp,y\n2020-01-01,1\n2020-01-02,1\n", "'pump-2' lacks 'x' and has in addition 'y'.*: rename or drop"),
+        ("x\n1\n2\n", "asset 'pump-1' has timestamps and 'pump-2' an integer index: give all assets the same"),
+        ("timestamp,x\n2020-01-01,1\n2020-01-02,1\n", "'pump-2' has 1 d and 'pump-1' 10 s: give the period"),
     ],
 )
 def test_assets_that_differ_are_refused(write, fleet, tmp_path, text, message):
@@ -82,8 +81,22 @@ def test_one_asset_has_one_file(write, tmp_path, three):
 def test_folder_without_readings_is_refused(tmp_path):
     with pytest.raises(ReadingsError, match="holds no readings: put one"):
         read_folder(tmp_path)
-    with pytest.raises(ReadingsError, match="is not a folder"):
+    with pytest.raises(ReadingsError, match="is not a folder: give the folder that holds readings/"):
         read_folder(tmp_path / "nowhere")
+
+
+def test_folder_that_may_not_be_listed_is_refused(fleet, monkeypatch):
+    def refused(_path):
+        raise PermissionError(13, "Permission denied")
+
+    folder = fleet()
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(ReadingsError, match="cannot be read: Permission denied: check that you may read it"):
+        read_folder(folder)
+
+
+def test_folder_may_be_named_by_text(fleet):
+    assert read_folder(str(fleet())).series[0].asset == "pump-1"
 
 
 def test_public_valve_readings_are_read():

@@ -62,7 +62,7 @@ def test_short_gap_is_filled_and_long_gap_splits():
     assert series.index.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 17, 18]
     assert np.isnan(series.to_frame()["x"]).tolist() == [False] * 3 + [True] * 2 + [False] * 5
     assert series.segments == [(0, 8), (8, 10)]
-    assert series.notes == ("1 short gap filled with 2 missing rows", "readings split at 1 long gap, at most 9")
+    assert series.notes == ("1 short gap filled with 2 missing rows", "readings split at 1 long gap, at most 9 steps")
 
 
 def test_a_century_of_silence_stores_no_rows():
@@ -165,7 +165,7 @@ def test_merged_rows_keep_their_exact_value():
 
 
 def test_conflicting_rows_are_refused():
-    with pytest.raises(ReadingsError, match=r"asset 'a', row 2: timestamp 1 stands there twice .* channel 'x'"):
+    with pytest.raises(ReadingsError, match=r"asset 'a', row 2: timestamp 1 stands there twice .* 'x': keep one row"):
         Series.from_frame(frame([0, 1, 1, 2]), "a")
 
 
@@ -186,6 +186,11 @@ def test_repeated_autumn_hour_is_told_as_such(times):
         Series.from_frame(clock(times), "a")
 
 
+def test_times_that_run_backwards_do_not_look_like_daylight_saving():
+    with pytest.raises(ReadingsError, match=r"must not go back, but .* follows 2020-01-01 03:00:00\+00:00: sort"):
+        Series.from_frame(clock(["2020-01-01 03:00", "2020-01-01 02:00", "2020-01-01 01:00"]), "a")
+
+
 def test_infinity_is_refused_with_row_and_channel():
     with pytest.raises(ReadingsError, match=r"asset 'a', row 1: channel 'x' is -inf: .* leave it empty"):
         Series.from_frame(frame([0, 1], [1.0, -np.inf]), "a")
@@ -194,15 +199,18 @@ def test_infinity_is_refused_with_row_and_channel():
 @pytest.mark.parametrize(
     ("df", "message"),
     [
-        (frame([]), "asset 'a' holds no readings"),
+        (frame([]), "asset 'a' holds no readings: give at least two rows"),
         (frame([3]), "single timestamp, so its period is unknown: give the period"),
-        (pd.DataFrame(index=[0, 1]), "has no channel"),
+        (pd.DataFrame(index=[0, 1]), "has no channel: give at least one numeric column"),
         (pd.DataFrame([[1.0, 2.0]] * 2, columns=["x", "x"]), "column 'x' stands there more than once"),
-        (frame([0, 1], ["1", "2"]), "channel 'x' must hold numbers, but its type is"),
+        (frame([0, 1], ["1", "2"]), "channel 'x' must hold numbers, but its type is object: convert it"),
         (frame([0, 1], [np.nan, np.nan]), "every channel is missing in every row"),
         (frame([0.5, 1.5]), "the index must hold timestamps or integers, not float64"),
-        (frame(["a", "b"]), "the index must hold timestamps or integers"),
+        (frame(["a", "b"]), "the index must hold timestamps or integers, .*: set it with"),
+        (frame([pd.Timestamp("2020-01-01", tz=zone) for zone in ("UTC", "Asia/Tokyo")]), "must hold timestamps or int"),
         (clock(["2020-01-01", None]), "row 1: the timestamp is missing"),
+        (clock(["1700-01-01", "2020-01-01"]), "must span less than 146 years, got 1700.* to 2020.*: correct or drop"),
+        (frame([-(2**62), 2**62]), r"must span less than 2\*\*62 steps"),
         (frame([k * 10 + k % 2 * -9 for k in range(10)]), "most readings stand alone.*give the period"),
     ],
 )

@@ -84,28 +84,51 @@ def test_whole_numbers_under_a_time_name_are_steps(write):
     assert read_readings(write("a.csv", "time,x\n10,1\n11,2\n")).index.tolist() == [10, 11]
 
 
+@pytest.mark.parametrize("name", ["index", "timestamp"])
+def test_blank_line_does_not_change_what_the_first_column_is(write, name):
+    series = read_readings(write("a.csv", f"{name},x\n3,1\n\n4,2\n,\n5,3\n"))
+    assert (series.index.tolist(), series.channels) == ([3, 4, 5], ("x",))
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
         (
             ["01/02/2020", "02/02/2020"],
-            r"a.csv, line 2: '01/02/2020' could be day/month or month/day \(no day is after",
+            r"line 2: '01/02/2020' could be day/month or month/day \(no day is after the 12th\): write it as",
         ),
-        (["13/01/2020", "01/14/2020"], r"day/month or month/day \(the day stands first in some rows"),
-        (["2020-01-01 00:00", "soon"], "a.csv, line 3: 'soon' cannot be read as a time: write it as"),
+        (["13/01/2020", "01/14/2020"], r"line 2: .* \(the day stands first in some rows and second in others\): write"),
+        (["2020-01-01 00:00", "soon"], "line 3: 'soon' cannot be read as a time: write it as 2020-01-31T12:00:00Z"),
+        (["2020-02-29", "2021-02-29"], "line 3: '2021-02-29' cannot be read as a time: write it as"),
+        (["3000-01-01", "3000-01-02"], r"line 2: '3000-01-01' cannot .* \(years from 1678 to 2261\)"),
+        (["2020-01-01 00:00 CET", "2020-01-01 01:00 CET"], "line 2: '2020-01-01 00:00 CET' cannot .*: write it as"),
+        (["1 Jan 2020 01:00 EST", "1 Jan 2020 02:00 EST"], "line 2: '1 Jan 2020 01:00 EST' cannot .*: write it as"),
         (
             ["2020-01-01 00:00Z", "2020-01-01 00:01"],
-            "a.csv, line 3: time .* has no offset from UTC, unlike a.csv, line 2",
+            "line 3: time .* has no offset from UTC, unlike a.csv, line 2: give every time an offset, or none",
         ),
-        (["2020-01-01 00:00", "2020-01-01 01:00+01"], "a.csv, line 3: time .* has an offset from UTC, unlike"),
-        (["2020-01-01", ""], "a.csv, line 3: 'timestamp' is missing"),
-        (["20200101", "20200102"], "a.csv, line 2: 'timestamp' holds numbers from 20200101 to 20200102, neither"),
-        (["202001011200", "202001011300"], "neither seconds"),
-        (["0.5", "0.6"], "neither seconds"),
-        (["2020-10-25 02:00", "2020-10-25 02:30", "2020-10-25 02:00"], "a.csv, line 4: .*daylight-saving time"),
+        (["2020-01-01 00:00", "2020-01-01 01:00+01"], "line 3: time .* has an offset .*: give every time an offset"),
+        (["2020-01-01", ""], "line 3: 'timestamp' is missing: fill it in or drop the row"),
+        (["20200101", "20200102"], "line 2: 'timestamp' holds numbers from 20200101 to 20200102, neither .*: write"),
+        (["202001011200", "202001011300"], "line 2: .* neither seconds.*: write times as"),
+        (["0.5", "0.6"], "line 2: .* neither seconds.*: write times as"),
+        (
+            ["2020-10-25 02:00", "2020-10-25 02:30", "2020-10-25 02:00"],
+            "line 4: .*daylight-saving time. Then write UTC, or each time with its offset",
+        ),
     ],
 )
 def test_doubtful_times_are_refused(write, texts, message):
     rows = "".join(f"{text},{k}\n" for k, text in enumerate(texts))
-    with pytest.raises(ReadingsError, match=message):
+    with pytest.raises(ReadingsError, match="a.csv, " + message):
         read_readings(write("a.csv", "timestamp,x\n" + rows))
+
+
+def test_index_with_a_missing_cell_is_refused(write):
+    with pytest.raises(ReadingsError, match=r"a\.csv, line 3: 'index' is missing: fill it in or drop the row"):
+        read_readings(write("a.csv", "index,x\n0,1\n,2\n2,3\n"))
+
+
+def test_index_too_large_to_count_is_refused(write):
+    with pytest.raises(ReadingsError, match=r"a\.csv, line 3: index \d+ must lie below 2\*\*63: count"):
+        read_readings(write("a.csv", "index,x\n18446744073709551614,1\n18446744073709551615,2\n"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,7 +85,14 @@ def choose_thresholds(
     block_size = min(reach, *longest)
     maxima = [block_maxima(span.scores, span.normal, span.segment_starts, block_size) for span in spans]
     group, rate = np.concatenate(maxima), budget_rate(params, period_s)
-    return [conformal_threshold(own, group, block_size, rate) for own in maxima]
+    thresholds = [conformal_threshold(own, group, block_size, rate) for own in maxima]
+    if block_size == reach:
+        return thresholds
+    short = (
+        f"blocks of {block_size} timesteps, the longest normal run of an asset, are shorter than the {reach} that "
+        "shape a score: neighbours share readings, and the promise is weaker than it says"
+    )
+    return [replace(t, warning=f"{t.warning}; {short}" if t.warning else short) for t in thresholds]
 
 
 def _longest_run(span: CalibrationSpan) -> int:

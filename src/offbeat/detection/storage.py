@@ -32,6 +32,7 @@ MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
 
 def save_detector(detector: Detector, directory: Path) -> None:
     """Write a detector beside `directory` and move it there in one step."""
+    directory = directory.resolve()  # a link to a detector stays a link
     check_directory(directory)
     files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -44,8 +45,13 @@ def check_directory(directory: Path) -> None:
     """Raise ModelError if a detector must not be written to `directory`, because other things stand there."""
     if directory.exists() and not directory.is_dir():
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / CHECKSUMS).exists():
-        raise ModelError(f"{directory}: holds other files; give a new folder, or one that holds a detector")
+    names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+    # also beside a detector: the folder is replaced whole, and they would go with it
+    others = names if CHECKSUMS not in names else [name for name in names if name not in (MODEL, CARD, CHECKSUMS)]
+    if others:
+        raise ModelError(
+            f"{directory}: holds other files ({others[0]}); give a new folder, or one that holds a detector alone"
+        )
 
 
 def load_detector(directory: Path) -> Detector:
@@ -91,19 +97,6 @@ def card_of(detector: Detector) -> dict[str, Any]:
         "lineage": dict(detector.lineage),
         "assets": {name: _calibration_to(calibration) for name, calibration in sorted(detector.assets.items())},
     }
-
-
-def _check_replaceable(directory: Path) -> None:
-    """Refuse to write over anything but a detector, for what stands in its folder goes."""
-    if directory.exists() and not directory.is_dir():
-        raise ModelError(f"{directory}: is a file, a detector is a folder: give another name")
-    names = {path.name for path in directory.iterdir()} if directory.exists() else set()
-    others = sorted(names - {MODEL, CARD, CHECKSUMS})
-    if names and (others or CHECKSUMS not in names):
-        raise ModelError(
-            f"{directory}: holds other files ({(others or sorted(names))[0]}): "
-            "give a new folder, or one that holds a detector and nothing else"
-        )
 
 
 def _checked_files(directory: Path) -> dict[str, bytes]:

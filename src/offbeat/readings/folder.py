@@ -115,6 +115,8 @@ def read_readings(path: Path, *, period: Period | None = None, max_gap: int = DE
         blank = frame.isna().all(axis=1).to_numpy()
         frame = frame[~blank] if blank.any() else frame
         source = Source(path.name, None if source.lines is None else source.lines[~blank])
+        if not len(frame):
+            raise ReadingsError(f"{source.name} holds no readings: give at least two rows")
         index = index_of(frame.iloc[:, place], source)
     kept = [k for k in range(frame.shape[1]) if k != place and not counts_rows(frame, k)]
     if len(kept) < frame.shape[1] - (place is not None):

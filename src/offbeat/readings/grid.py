@@ -22,6 +22,7 @@ Period: TypeAlias = "pd.Timedelta | timedelta | str | int"
 IRREGULAR_STEP = 0.1  # a step further than this share of the period from a whole number of periods is irregular ...
 IRREGULAR_SHARE = 0.2  # ... and more than this share of such steps is worth a note
 _CLOCK_UNITS_NS = (60_000_000_000, 1_000_000_000, 1_000_000, 1_000)  # minute, second, millisecond, microsecond
+_LONGEST = 2**62  # so that no difference overflows, half a step added
 _DAYLIGHT_SHIFTS_NS = (3_600_000_000_000, 1_800_000_000_000)
 
 
@@ -84,6 +85,12 @@ def to_grid(readings: Readings, period: Period | None, max_gap: int) -> Grid:
 
 def _check_order(readings: Readings) -> None:
     stamps, is_time = readings.stamps, readings.is_time
+    first, last = int(stamps.min()), int(stamps.max())
+    if last - first >= _LONGEST:
+        raise ReadingsError(
+            f"{readings.source.name}: readings must span less than {'146 years' if is_time else '2**62 steps'}, got "
+            f"{stamp_text(first, is_time)} to {stamp_text(last, is_time)}: correct or drop the stray ones"
+        )
     steps = np.diff(stamps)
     back = np.flatnonzero(steps < 0)
     if len(back):

@@ -1,12 +1,10 @@
 """Write readings in the layout of the data folder; `folder.py` reads it back.
 
-Everything goes into a hidden sibling that takes the folder's name only at the end, so a failure or a kill leaves
-either the whole folder or none of it.
+A failure or a kill leaves either the whole folder or none of it.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from offbeat.errors import ReadingsError
+from offbeat.files import new_directory
 from offbeat.readings.spans import SPAN_FILES
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -46,17 +45,9 @@ def new_folder(directory: Path) -> Iterator[Path]:
             f"{directory} must be empty or missing, and holds {len(there)} entries ({there[0]}, ...): "
             "name another folder, or remove this one first"
         )
-    partial = directory.with_name(f".{directory.name}.partial")
-    # what a killed run left behind
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "readings").mkdir(parents=True)
-    try:
+    with new_directory(directory) as partial:
+        (partial / "readings").mkdir()
         yield partial
-        if directory.is_dir():
-            directory.rmdir()
-        partial.rename(directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_readings(folder: Path, asset: str, frame: pd.DataFrame) -> None:

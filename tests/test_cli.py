@@ -1,0 +1,190 @@
+"""The command line as a person types it: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import offbeat
+from offbeat.cli import app, main
+
+SMALL = ["-S", "train.epochs=1", "-S", "train.steps_per_epoch=5", "-S", "train.units=8", "-S", "prepare.window_size=16"]
+
+
+def invoke(*arguments: object, code: int = 0) -> str:
+    """Run a command in this process and return what it prints."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command through its entry point and return its message, after checking that it failed with one line."""
+    monkeypatch.setattr("sys.argv", ["offbeat", *(str(argument) for argument in arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert "Traceback" not in message
+    assert message.count("\n") == 1
+    return message
+
+
+def write_readings(path: Path, n_timesteps: int = 600, seed: int = 0, **columns: object) -> Path:
+    rng = np.random.default_rng(seed)
+    time = pd.date_range("2026-01-01", periods=n_timesteps, freq="1min", tz="UTC", name="timestamp")
+    wave = np.sin(np.arange(n_timesteps) / 5)
+    frame = pd.DataFrame({"flow": wave, "pressure": 2 * wave} | columns, index=time)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (frame + rng.normal(scale=0.05, size=frame.shape)).to_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return two machines, one of which stands still for a while near its end, with that labelled."""
+    directory = tmp_path_factory.mktemp("readings")
+    write_readings(directory / "readings" / "a.csv")
+    path = write_readings(directory / "readings" / "b.csv", seed=1)
+    frame = pd.read_csv(path)
+    frame.loc[520:560, "flow"] = 3.0
+    frame.to_csv(path, index=False)
+    labels = "asset,start,end,kind\nb,2026-01-01T08:40:00Z,2026-01-01T09:20:00Z,stuck\n"
+    (directory / "labels.csv").write_text(labels)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model") / "detector"
+    printed = invoke("train", folder, "--out", directory, *SMALL)
+    assert "2 assets, 1 labelled events in their test spans" in printed
+    assert "untrained_network" in printed
+    return directory
+
+
+def test_training_says_when_the_budget_cannot_be_promised(folder: Path, tmp_path: Path) -> None:
+    printed = invoke("train", folder, "--out", tmp_path / "m", *SMALL)
+    assert "Warning: a, b: the budget needs" in printed
+
+
+def test_scoring_prints_the_event_and_writes_a_row_a_timestep(folder: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    printed = invoke("score", folder, "--model", model, "--out", out)
+    assert "2026-01-01 08:" in printed
+    assert "flow" in printed
+    table = pd.read_csv(out, parse_dates=["timestamp"])
+    expected = ["timestamp", "asset", "score", "threshold", "alarm", "share.flow", "share.pressure"]
+    assert list(table.columns) == expected
+    assert len(table) == 1200
+    assert table.loc[table["asset"] == "b", "alarm"].iloc[520:560].any()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_written_scores_are_those_of_the_library(folder: Path, model: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"scores{suffix}"
+    invoke("score", folder / "readings" / "a.csv", "--model", model, "--out", out)
+    table = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    result = offbeat.Detector.load(model).score(offbeat.read_folder(folder).series[0])
+    np.testing.assert_allclose(table["score"], result.scores, rtol=1e-12)
+
+
+def test_validate_grades_and_fails_on_an_unreadable_file(folder: Path, tmp_path: Path) -> None:
+    assert "grade" in invoke("validate", folder)
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "readings" / "c.csv").write_text("timestamp,flow,pressure\n2026-01-01,1,oops\n")
+    printed = invoke("validate", tmp_path / "copy", code=1)
+    assert "c.csv" in printed
+    assert "oops" in printed
+
+
+def test_simulate_refuses_a_folder_that_holds_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.csv").write_text("precious")
+    assert "empty" in refused(monkeypatch, capsys, "simulate", tmp_path)
+    assert (tmp_path / "mine.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["score", "{folder}", "--model", "{tmp}/nothing"], ["nothing", "not a whole detector folder"]),
+        (["score", "{tmp}/none.csv", "--model", "{model}"], ["none.csv"]),
+        (["score", "{folder}", "--model", "{model}", "--out", "{tmp}/scores.txt"], [".csv or .parquet"]),
+        (["score", "{folder}", "--model", "{model}", "--out", "{tmp}/no/scores.csv"], ["does not exist"]),
+        (["train", "{folder}", "--out", "{tmp}/m", "-S", "train.epoch=3"], ["train.epoch", "did you mean 'epochs'"]),
+        (["train", "{folder}", "--out", "{tmp}/m", "-S", "train.epochs=0"], ["train.epochs=0"]),
+        (["train", "{folder}", "--out", "{tmp}/m", "-S", "epochs"], ["section.key=value"]),
+        (["train", "{folder}", "--out", "{folder}"], ["holds other files"]),
+        (["train", "{tmp}/none", "--out", "{tmp}/m"], ["none"]),
+        (["run", "calibrate", "--root", "{root}"], ["run the stages before this one"]),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line_without_a_traceback(
+    folder: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: list[str],
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copy(Path(__file__).resolve().parents[1] / "params.yaml", root)
+    places = {"folder": folder, "model": model, "tmp": tmp_path, "root": root}
+    message = refused(monkeypatch, capsys, *(argument.format(**places) for argument in arguments))
+    for word in words:
+        assert word in message
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_machine_the_model_never_saw_is_refused_with_the_remedy(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_readings(tmp_path / "stranger.csv")
+    message = refused(monkeypatch, capsys, "score", path, "--model", model)
+    assert "stranger" in message
+    assert "calibrate" in message
+
+
+def test_a_model_of_other_channels_is_refused_by_name(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_readings(tmp_path / "a.csv", speed=np.ones(600))
+    message = refused(monkeypatch, capsys, "score", path, "--model", model)
+    assert "speed" in message
+
+
+def test_a_full_disk_leaves_the_old_scores(
+    folder: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("old")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    assert "No space left" in refused(monkeypatch, capsys, "score", folder, "--model", model, "--out", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+    assert out.read_text() == "old"
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.argv", ["offbeat", "score", str(tmp_path), "--model", str(tmp_path), "--debug"])
+    with pytest.raises(offbeat.OffbeatError):
+        main()
