@@ -6,7 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run test lint lock setup clean
+.PHONY: run test lint bench lock setup clean
 
 run: setup            ## train, calibrate and evaluate; on the bundled fleet, unless data/ holds something else
 	@test -d data || dvc pull --quiet data.dvc
@@ -18,6 +18,11 @@ test: setup lint      ## style, types and every test
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy
+
+bench: setup          ## metrics on real labelled readings, from a local copy of the public sets in DATA
+	@python benchmarks/accuracy.py --data $(DATA)
+
+DATA ?= ../shared/data
 
 setup: .venv/ready    ## the environment; a few minutes the first time
 
@@ -31,4 +36,4 @@ lock:                 ## solve the dependencies anew (needs uv)
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
 
 clean:
-	rm -rf .venv artifacts
+	rm -rf .venv artifacts/prepared artifacts/model artifacts/detector artifacts/scores

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offbeat.errors import OffbeatError, ReadingsError
+from offbeat.errors import OffbeatError, ParamsError, ReadingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from offbeat.detection.detector import Detector
     from offbeat.models.learning import Epoch
 
 app = typer.Typer(
@@ -67,7 +68,11 @@ def main() -> None:
 
 @app.command()
 def validate(directory: Path, root: Root = Path()) -> None:
-    """Print what is in a folder of readings, how good it is and what to do about each problem."""
+    """Grade a folder of readings and say what to do.
+
+    Prints per machine and channel what is there, how good it is, and the remedy for each problem; ends with an error
+    if a file cannot be read.
+    """
     from offbeat.readings.quality import assess_folder
     from offbeat.readings.quality_page import render
 
@@ -85,7 +90,10 @@ def validate(directory: Path, root: Root = Path()) -> None:
 
 @app.command()
 def simulate(directory: Path, seed: Annotated[int, typer.Option(min=0)] = 7) -> None:
-    """Write a small fleet of pumps with labelled events into a new folder."""
+    """Write a made-up fleet of pumps into a new folder.
+
+    Six pumps over sixty days, with labelled events, maintenance, gaps and one that degrades to failure.
+    """
     from offbeat.readings.simulate import simulate_fleet
 
     simulate_fleet(directory, seed)
@@ -98,7 +106,10 @@ def fetch(
     directory: Path,
     source: Annotated[Path | None, typer.Option("--from", help="A local copy, instead of the public address.")] = None,
 ) -> None:
-    """Turn a public set of labelled readings into a folder that offbeat reads."""
+    """Bring a public set of readings into the layout.
+
+    From its public address, checksummed, or with --from out of a local copy.
+    """
     from offbeat.readings.datasets import fetch as fetch_set
 
     for line in fetch_set(name, directory, source):
@@ -107,7 +118,10 @@ def fetch(
 
 @app.command()
 def run(stage: Stage, root: Root = Path()) -> None:
-    """Run one stage of dvc.yaml; `dvc repro` runs those that are out of date."""
+    """Run one stage of dvc.yaml.
+
+    `dvc repro` runs those that are out of date.
+    """
     from importlib import import_module
 
     from offbeat.params import load_params
@@ -122,7 +136,10 @@ def run(stage: Stage, root: Root = Path()) -> None:
 
 @app.command()
 def summary(root: Root = Path()) -> None:
-    """Print how good the detector in artifacts/ is, what to doubt, and the next steps."""
+    """Show how good the detector in artifacts/ is.
+
+    A table beside simple methods, what to doubt, and the next steps.
+    """
     from offbeat.stages.artifacts import METRICS, TRAINING_METRICS, read_json
     from offbeat.summary import summary as summarize
 
@@ -136,7 +153,11 @@ def train(
     params: ParamsFile = None,
     change: Change = None,
 ) -> None:
-    """Learn from a folder of readings, save a calibrated detector, and say how good it is on the last part of them."""
+    """Learn from readings and save a detector.
+
+    Trains on the first part of each machine's readings, calibrates on the next, and tells how good the detector is
+    on the last.
+    """
     from offbeat.detection.storage import check_directory
     from offbeat.evaluation.replay import replay_fleet
     from offbeat.summary import fit_summary
@@ -162,20 +183,51 @@ def score(
     model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
     out: Annotated[Path | None, typer.Option(help="Write scores here, .csv or .parquet.")] = None,
 ) -> None:
-    """Score readings: print the events, and write a score for every timestep."""
+    """Score readings and print the events.
+
+    When, how long, how strong and which channels; --out writes a score for every timestep.
+    """
     from offbeat.detection.detector import Detector
     from offbeat.reporting import check_out, events_table, write_scores
 
     if out is not None:
         check_out(out)
     detector = Detector.load(model)
-    period = detector.period
-    folder = _read(readings, period if isinstance(period, int) else str(period), detector.max_gap)
+    folder = _read_for(detector, readings)
     results = [detector.score(series) for series in folder.series]
     typer.echo(events_table(results))
     if out is not None:
         write_scores(out, results)
         typer.echo(f"Wrote {sum(len(result.scores) for result in results)} scores to {out}")
+
+
+@app.command()
+def calibrate(
+    readings: Annotated[list[Path], typer.Argument(help="Normal readings: a folder, or files, one a machine.")],
+    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    out: Annotated[Path, typer.Option(help="Where the calibrated detector goes; may be the same folder.")],
+    change: Change = None,
+) -> None:
+    """Give a detector thresholds from normal readings.
+
+    For a machine that it never saw, or for another budget, such as -S calibrate.false_alarms_per_week=0.5; without
+    training.
+    """
+    from offbeat.detection.detector import Detector
+    from offbeat.detection.storage import check_directory
+    from offbeat.params import parse_changes
+    from offbeat.reporting import threshold_lines
+
+    check_directory(out)
+    changes = parse_changes(change or [])
+    if set(changes) - {"calibrate"}:
+        raise ParamsError(f"only parameters of calibrate can change without training, got {', '.join(changes)}")
+    detector = Detector.load(model)
+    folder = _read_for(detector, readings)
+    for series in folder.series:
+        detector.calibrate(series, **changes.get("calibrate", {}))
+    detector.save(out)
+    typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))
 
 
 def progress(n_epochs: int) -> Callable[[Epoch], None]:
@@ -218,6 +270,12 @@ def _params(path: Path | None, changes: Sequence[str] = ()) -> Any:
 def _params_file(root: Path) -> Path | None:
     path = root / "params.yaml"
     return path if path.exists() else None
+
+
+def _read_for(detector: Detector, paths: list[Path]) -> Any:
+    """Return readings on the grid that a detector learnt."""
+    period = detector.period
+    return _read(paths, period if isinstance(period, int) else str(period), detector.max_gap)
 
 
 def _read(paths: list[Path], period: str | int | None, max_gap: int) -> Any:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from offbeat.detection.detector import Detector
 from offbeat.detection.result import Event, ScoreResult
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file
+from offbeat.readings.messages import count, duration_text
 from offbeat.tables import text_table
 
 
@@ -17,15 +19,26 @@ def events_table(results: Sequence[ScoreResult]) -> str:
     """Return the events of all assets as text: when, how long, how strong, which channels."""
     rows = [["asset", "from", "to", "length", "peak / threshold", "leading channels"]]
     for result in results:
-        rows += [_row(result, event) for event in result.events]
+        period = _period(result.index)
+        rows += [_row(result, event, period) for event in result.events]
     n_unscored = sum(int(result.scores.size - (result.scores == result.scores).sum()) for result in results)
     lines = [text_table(rows, right_from=len(rows[0])) if len(rows) > 1 else "No alarms."]
     n_events = len(rows) - 1
     n_timesteps = sum(len(result.scores) for result in results)
-    lines.append(f"{n_events} events in {n_timesteps} timesteps of {len(results)} assets")
+    lines.append(f"{count(n_events, 'event')} in {count(n_timesteps, 'timestep')} of {count(len(results), 'asset')}")
     if n_unscored:
-        lines.append(f"{n_unscored} timesteps have no score: too little before them without a long gap, or not read")
+        lines.append(
+            f"without a score: {count(n_unscored, 'timestep')}, in stretches between long gaps that are shorter than "
+            "a window, or where nothing was read"
+        )
     return "\n".join(lines)
+
+
+def threshold_lines(detector: Detector, assets: Sequence[str]) -> list[str]:
+    """Return a line an asset: its threshold; and a line for each whose promise is weaker than the budget."""
+    thresholds = {name: detector.assets[name].threshold for name in assets}
+    lines = [f"{name}: threshold {threshold.value:.3g} ({threshold.method})" for name, threshold in thresholds.items()]
+    return lines + [f"{name}: warning: {t.warning}" for name, t in thresholds.items() if t.warning]
 
 
 def check_out(out: Path) -> None:
@@ -48,13 +61,25 @@ def write_scores(out: Path, results: Sequence[ScoreResult]) -> None:
             table.to_parquet(scratch, index=False)
 
 
-def _row(result: ScoreResult, event: Event) -> list[str]:
+def _row(result: ScoreResult, event: Event, period: pd.Timedelta | None) -> list[str]:
+    """Return an event's cells; its length counts its last timestep too."""
     channels = ", ".join(f"{name} {share:.0%}" for name, share in event.channels)
-    if isinstance(event.first, pd.Timestamp) and isinstance(event.last, pd.Timestamp):
-        when = [f"{event.first:%Y-%m-%d %H:%M:%S}", f"{event.last:%Y-%m-%d %H:%M:%S}", str(event.last - event.first)]
-    else:
-        when = [str(event.first), str(event.last), f"{event.stop - event.start} timesteps"]
+    n_timesteps = event.stop - event.start
+    length = count(n_timesteps, "timestep") if period is None else duration_text(n_timesteps * period)
+    when = [_moment(event.first), _moment(event.last), length]
     return [result.asset, *when, f"{event.peak_score / result.threshold:.1f}", channels]
+
+
+def _moment(moment: pd.Timestamp | int) -> str:
+    """Return a time in UTC, with the part of a second that it has, or an integer index as it is."""
+    return str(moment.tz_localize(None) if isinstance(moment, pd.Timestamp) else moment)
+
+
+def _period(index: pd.Index) -> pd.Timedelta | None:
+    """Return the step of a time grid: its smallest, for only the steps over long gaps are larger."""
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        return None
+    return pd.Timedelta((index[1:] - index[:-1]).min())
 
 
 def _whole_seconds(table: pd.DataFrame) -> bool:

@@ -21,9 +21,11 @@ COLUMNS = (  # metric key, heading, format
     ("event_recall", "recall", "{:.2f}"),
     ("event_f1", "F1", "{:.2f}"),
     ("detection_delay_mean", "delay", "{:.1f}"),
+    ("false_alarm_rate", "FAR", "{:.1%}"),
     ("false_alarms", "false", "{:.0f}"),
 )
 UNITS = {"day": "day", "10000_timesteps": "10k"}  # metric key's end, heading's end
+HIGH_FALSE_ALARM_RATE = 0.1
 POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
 
 
@@ -84,6 +86,11 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
         realised, promised = fleet.get(f"false_alarms_per_{unit}"), fleet.get(f"promised_false_alarms_per_{unit}")
         if realised and promised and realised > 2 * promised:
             yield f"{realised / promised:.1f} times as many false alarms as promised: normal may have changed"
+    if (fleet["false_alarm_rate"] or 0) > HIGH_FALSE_ALARM_RATE:
+        yield (
+            f"{fleet['false_alarm_rate']:.0%} of normal timesteps are in alarm: normal may have changed since the "
+            "calibration span, or events outlast their labels"
+        )
     if not fleet["n_events"]:
         yield "no labelled event in the test spans: only false alarms could be counted"
 
@@ -99,7 +106,8 @@ def _tables(
         "",
         metrics_table(assets),
         "",
-        "delay: timesteps from an event's start to its first alarm; false: alarms on no event; promised: at most",
+        "delay: timesteps from an event's start to its first alarm; FAR: share of normal timesteps in alarm;",
+        "false: alarms on no event; promised: at most so many",
         "",
     ]
     doubted = [f"Doubt: {doubt}" for doubt in doubts(fleet, baselines, explained_variance)]

@@ -6,12 +6,12 @@ prepare_fleet ──► train_network ──► assemble ──► calibrate_fle
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
-from offbeat.errors import OffbeatError
+from offbeat.errors import OffbeatError, ReadingsError
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params, load_params
 from offbeat.preparation import Prepared, laid_end_to_end, prepare_fleet
@@ -65,6 +65,7 @@ def fit(
 
 def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None] | None = None) -> Fitted:
     """Do the work of `fit`, and return with the detector what an evaluation needs."""
+    _check_names(folder)
     train_network = load_trainer()
     fleet = prepare_fleet(folder, params.prepare)
     trained = train_network(*laid_end_to_end(fleet), params.prepare.window_size, params.train, report)
@@ -89,8 +90,21 @@ def load_trainer() -> Callable[..., Trained]:
     return train_network
 
 
+def _check_names(folder: Folder) -> None:
+    names = [series.asset for series in folder.series]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ReadingsError(
+            f"asset '{twice}' is there {names.count(twice)} times: give each series the name of its own asset, "
+            "or all readings of an asset in one series"
+        )
+
+
 def _as_folder(readings: Series | Sequence[Series] | Folder) -> Folder:
     if isinstance(readings, Folder):
-        return readings
-    series = [readings] if isinstance(readings, Series) else list(readings)
-    return Folder(series=tuple(alike(series)))
+        folder = readings
+    else:
+        folder = Folder(series=(readings,) if isinstance(readings, Series) else tuple(readings))
+    if not folder.series:
+        raise ReadingsError("fit needs at least one series, got none: give the readings of one or more assets")
+    return replace(folder, series=tuple(alike(folder.series)))

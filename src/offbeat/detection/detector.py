@@ -22,6 +22,7 @@ from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.params import CalibrateParams, changed
+from offbeat.readings.messages import duration_text
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
@@ -128,13 +129,13 @@ class Detector:
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
-        normal = np.ones(series.n_timesteps, dtype=bool)
+        counts = self._settled(series)
         known = self.assets.get(series.asset)
         if known is None:
             half = series.n_timesteps // 2
             known = self.learn_asset(series.rows(0, half))
-            normal[:half] = False
-        span = CalibrationSpan(series.asset, self.scores(series, known), normal, series.segment_starts)
+            counts[: half + self.context] = False  # no reading serves both
+        span = CalibrationSpan(series.asset, self.scores(series, known), counts, series.segment_starts)
         [threshold] = self.choose_thresholds([span], params)
         self.assets[series.asset] = replace(known, threshold=threshold)
         return self
@@ -220,8 +221,8 @@ class Detector:
             )
         if series.period != self.period:
             raise ModelError(
-                f"asset '{series.asset}': readings every {series.period}, the model learnt from readings every "
-                f"{self.period}: resample them, or train a model on such readings"
+                f"asset '{series.asset}': readings every {duration_text(series.period)}, the model learnt from "
+                f"readings every {duration_text(self.period)}: resample them, or train a model on such readings"
             )
         longest = max((stop - start for start, stop in series.segments), default=0)
         if longest < self.window_size:

@@ -110,7 +110,10 @@ def train_network(
 
 
 def explained_variance(runtime: Runtime, windows: FloatArray) -> FloatArray:
-    """Return 1 - squared error / variance of each channel (F,) over windows (N, W, F), missing readings left out."""
+    """Return 1 - squared error / variance of each channel (F,) over windows (N, W, F), missing readings left out.
+
+    NaN for a channel that stands still or was never read.
+    """
     inputs = hold_missing(windows)
     errors = np.concatenate(
         [
@@ -119,9 +122,8 @@ def explained_variance(runtime: Runtime, windows: FloatArray) -> FloatArray:
         ]
     )
     flat = windows.reshape(-1, windows.shape[2]).astype(np.float64)
-    read = ~np.isnan(flat).all(axis=0)
+    moves = np.fmin.reduce(flat) < np.fmax.reduce(flat)  # rounding leaves a constant some variance; false for NaN
     result = np.full(windows.shape[2], np.nan)
-    variance = np.nanvar(flat[:, read], axis=0)
-    error = np.nanmean(errors.reshape(flat.shape)[:, read], axis=0)
-    result[read] = np.divide(error, variance, out=np.full(read.sum(), np.nan), where=variance > 0)
-    return 1 - result
+    error = np.nanmean(errors.reshape(flat.shape)[:, moves], axis=0)
+    result[moves] = 1 - error / np.nanvar(flat[:, moves], axis=0)
+    return result

@@ -1,16 +1,19 @@
 """What the stages hand on: where it lies under `artifacts/`, and in which form.
 
 prepared/                 prepare: one .npz an asset, prepared.json
-model/                    train: model.keras, model.onnx, untrained.onnx, training.json
+model/                    train: model.keras, model.onnx, untrained.onnx, train.json
+training.json, loss.csv   train: what DVC compares and plots
 detector/                 calibrate: a saved Detector
 scores/                   evaluate: one .parquet an asset
-metrics.json, *.csv       what DVC compares and plots
+metrics.json, *.csv       evaluate: the same
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import pandas as pd
 from offbeat.detection.scaling import Scaling
 from offbeat.errors import StageError
 from offbeat.files import new_directory, period_from_json, write_json
+from offbeat.params import PrepareParams
 from offbeat.preparation import Prepared
 from offbeat.readings.series import Series
 from offbeat.readings.splits import Split
@@ -36,6 +40,19 @@ PRECISION_RECALL = Path("artifacts/precision_recall.csv")
 SPANS = ("train", "held_out", "calibration", "test")
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Raise StageError, naming `path` and the remedy, if what an earlier stage left there cannot be used."""
+    try:
+        yield
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StageError(
+            f"{path}: missing or damaged ({type(error).__name__}: {reason}): "
+            "run the stages before this one again, `dvc repro`"
+        ) from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read what an earlier stage wrote.
 
@@ -44,10 +61,10 @@ def read_json(path: Path) -> dict[str, Any]:
     StageError
         If it is not there or not whole.
     """
-    try:
+    with whole(path):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StageError(f"{path}: not readable ({error}): run the stages before this one, `dvc repro`") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"holds a {type(content).__name__}, not an object")
     return content
 
 
@@ -61,15 +78,23 @@ def write_prepared(directory: Path, fleet: Sequence[Prepared], card: Mapping[str
 
 
 def read_prepared(directory: Path) -> tuple[list[Prepared], dict[str, Any]]:
-    """Read a prepared fleet and its card back."""
+    """Read a prepared fleet and its card back.
+
+    Raises
+    ------
+    StageError
+        If a file is not there or not whole.
+    """
     card = read_json(directory / "prepared.json")
-    try:
-        return [
-            _prepared(asset, dict(np.load(directory / f"{number:04d}.npz", allow_pickle=False)), card)
-            for number, asset in enumerate(card["assets"])
-        ], card
-    except (OSError, KeyError, ValueError) as error:
-        raise StageError(f"{directory}: damaged ({error}): run `dvc repro --force prepare`") from error
+    with whole(directory / "prepared.json"):
+        PrepareParams.model_validate(card["prepare"])
+        assets = list(card["assets"])
+    fleet = []
+    for number, asset in enumerate(assets):
+        path = directory / f"{number:04d}.npz"
+        with whole(path), np.load(path, allow_pickle=False) as arrays:
+            fleet.append(_prepared(asset, dict(arrays), card))
+    return fleet, card
 
 
 def _arrays(prepared: Prepared) -> dict[str, Any]:

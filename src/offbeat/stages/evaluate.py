@@ -22,6 +22,7 @@ from offbeat.stages.artifacts import (
     PREPARED,
     SCORES,
     read_prepared,
+    whole,
 )
 
 CURVE_POINTS = 50
@@ -32,8 +33,9 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
     fleet, card = read_prepared(root / PREPARED)
     detector = Detector.load(root / DETECTOR)
     prepare = PrepareParams.model_validate(card["prepare"])
-    untrained_graph = (root / MODEL / "untrained.onnx").read_bytes()
-    untrained = assemble(untrained_graph, fleet, prepare, detector.params, detector.lineage)
+    with whole(root / MODEL / "untrained.onnx"):
+        untrained_graph = (root / MODEL / "untrained.onnx").read_bytes()
+        untrained = assemble(untrained_graph, fleet, prepare, detector.params, detector.lineage)
     calibrate_fleet(untrained, fleet)
     replays = replay_fleet(detector, untrained, fleet, evaluate)
     methods = summarize(replays)

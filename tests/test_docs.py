@@ -1,0 +1,51 @@
+"""The documents say what is true: commands, parameters, links."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from offbeat.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands}
+TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    written = runpy.run_path(str(ROOT / "scripts" / "reference.py"))["reference"]()
+    assert (ROOT / "docs" / "reference.md").read_text() == written, "run: python scripts/reference.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"(?:\$ |`)offbeat ([a-z]+)", text)) <= COMMANDS
+    assert set(re.findall(r"(?:\$ |`)make ([a-z]+)", text)) <= TARGETS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_shows_every_command_but_those_of_the_pipeline() -> None:
+    shown = set(re.findall(r"offbeat ([a-z]+)", (ROOT / "README.md").read_text()))
+    assert COMMANDS - {"run", "simulate", "summary"} <= shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_parameter_that_a_page_names_exists(page: Path) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for section, key in re.findall(r"\b(prepare|train|calibrate|evaluate)\.([a-z_0-9]+)", page.read_text()):
+        assert key in params[section] or key == "run", f"{section}.{key}"
+
+
+def test_no_document_promises_what_stands_empty() -> None:
+    assert [path.name for path in (ROOT / "flows").glob("*.py")] == ["__init__.py"]
