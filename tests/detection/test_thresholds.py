@@ -43,13 +43,18 @@ def test_a_block_holds_normal_timesteps_of_one_segment_only():
 # --- conformal --------------------------------------------------------------------------------------------------------
 
 
+def rate_of(share, block_size=1):
+    """The alarms per timestep of which, come at random, that share of blocks has at least one."""
+    return -np.log1p(-share) / block_size
+
+
 def alone(maxima, block_size, rate):
     """The threshold of an asset that is the only one of its group."""
     return conformal_threshold(maxima, maxima, block_size, rate)
 
 
 @pytest.mark.parametrize(
-    ("n_blocks", "rate", "place"),
+    ("n_blocks", "share", "place"),
     [
         (19, 0.05, 19),  # share .05: rank ceil(20 · 0.95) = 19, the highest
         (19, 0.10, 18),  # ceil(20 · 0.90) = 18
@@ -57,56 +62,57 @@ def alone(maxima, block_size, rate):
         (99, 0.01, 99),  # ceil(100 · 0.99) = 99
         (99, 0.02, 98),
         (9, 0.50, 5),  # ceil(10 · 0.50) = 5
-        (5, 1.00, 1),  # every block may go over it: the lowest
-        (5, 3.00, 1),
+        (5, 0.99, 1),  # ceil(6 · 0.01) = 1: nearly every block may go over it
     ],
 )
-def test_the_conformal_threshold_has_the_rank_that_the_formula_says(n_blocks, rate, place):
+def test_the_conformal_threshold_has_the_rank_that_the_formula_says(n_blocks, share, place):
     maxima = np.random.default_rng(0).permutation(np.arange(1.0, n_blocks + 1))
-    threshold = alone(maxima, 1, rate)
-    assert (threshold.value, threshold.promised_alarm_rate, threshold.warning) == (place, rate, "")
+    threshold = alone(maxima, 1, rate_of(share))
+    assert (threshold.value, threshold.promised_alarm_rate, threshold.warning) == (place, rate_of(share), "")
 
 
-def test_the_share_of_a_block_is_its_size_times_the_rate():
+def test_ten_times_longer_blocks_at_a_tenth_of_the_rate_are_the_same():
     maxima = np.arange(1.0, 20.0)
-    assert alone(maxima, 10, 0.01).value == alone(maxima, 1, 0.1).value == 18
+    assert alone(maxima, 10, rate_of(0.1, 10)).value == alone(maxima, 1, rate_of(0.1)).value == 18
 
 
 def test_enough_blocks_of_its_own_need_no_group():
     own = np.arange(1.0, 20.0)
-    assert conformal_threshold(own, np.append(own, [100.0] * 50), 1, 0.1) == alone(own, 1, 0.1)
+    assert conformal_threshold(own, np.append(own, [100.0] * 50), 1, rate_of(0.1)) == alone(own, 1, rate_of(0.1))
 
 
 def test_an_asset_with_too_few_blocks_borrows_the_groups_and_says_so():
     # a share of 0.1 takes 9 blocks; of the group's 19 the rank is ceil(20 · 0.9) = 18
-    threshold = conformal_threshold(np.arange(1.0, 5.0), np.arange(1.0, 20.0), 2, 0.05)
-    assert (threshold.value, threshold.promised_alarm_rate) == (18, 0.05)
+    threshold = conformal_threshold(np.arange(1.0, 5.0), np.arange(1.0, 20.0), 2, rate_of(0.1, 2))
+    assert (threshold.value, threshold.promised_alarm_rate) == (18, rate_of(0.1, 2))
     assert "needs 9 calibration blocks of 2 timesteps, got 4: borrowed the group's 19" in threshold.warning
     assert "on average over the group" in threshold.warning
 
 
 def test_a_borrowed_threshold_stays_above_the_assets_own_highest_maximum():
-    assert conformal_threshold(np.array([3.0, 19.0]), np.arange(1.0, 20.0), 2, 0.05).value == 19
+    assert conformal_threshold(np.array([3.0, 19.0]), np.arange(1.0, 20.0), 2, rate_of(0.1, 2)).value == 19
 
 
 def test_too_few_blocks_promise_less_and_say_how_many_are_needed():
-    # share 0.01 · 5 = 0.05 takes 1 / 0.05 - 1 = 19 blocks; 9 promise one in 10 blocks of 5, twice the budget
-    threshold = alone(np.arange(9.0), 5, 0.01)
+    # share 0.05 takes 1 / 0.05 - 1 = 19 blocks; of 9 a share of 0.1 goes over: log(0.9) / log(0.95) = 2.05 times
+    threshold = alone(np.arange(9.0), 5, rate_of(0.05, 5))
     assert threshold.value == 8
-    assert threshold.promised_alarm_rate == pytest.approx(1 / 50)
-    assert "needs 19 calibration blocks of 5 timesteps, got 9: the promise is 2 times the budget" in threshold.warning
+    assert threshold.promised_alarm_rate == pytest.approx(rate_of(0.1, 5))
+    assert (
+        "needs 19 calibration blocks of 5 timesteps, got 9: the promise is 2.05 times the budget" in threshold.warning
+    )
     assert "lengthen the calibration span" in threshold.warning
 
 
 def test_a_group_with_too_few_blocks_is_counted_too():
-    threshold = conformal_threshold(np.arange(9.0), np.arange(15.0), 5, 0.01)
-    assert (threshold.value, threshold.promised_alarm_rate) == (14, pytest.approx(1 / 80))
-    assert "got 9, 15 in the group: the promise is 1.25 times the budget" in threshold.warning
+    threshold = conformal_threshold(np.arange(9.0), np.arange(15.0), 5, rate_of(0.05, 5))
+    assert (threshold.value, threshold.promised_alarm_rate) == (14, pytest.approx(rate_of(1 / 16, 5)))
+    assert "got 9, 15 in the group: the promise is 1.26 times the budget" in threshold.warning
 
 
 def test_the_promise_is_the_budget_from_exactly_the_needed_number_of_blocks_on():
     for n_blocks, needed in product(range(1, 60), range(1, 60)):
-        threshold = alone(np.arange(float(n_blocks)), 1, 1 / (needed + 1))
+        threshold = alone(np.arange(float(n_blocks)), 1, rate_of(1 / (needed + 1)))
         assert bool(threshold.warning) == (n_blocks < needed)
         if threshold.warning:
             assert int(re.search(r"needs (\d+)", threshold.warning)[1]) == needed
@@ -117,9 +123,9 @@ def test_the_realised_rate_of_exchangeable_blocks_keeps_the_promise(n_blocks, sh
     """10,000 calibrations with one new block each: the share that goes over is the promised one, but for chance."""
     rng, n_repeats, block_size = np.random.default_rng(n_blocks), 10_000, 7
     blocks = rng.gamma(2.0, size=(n_repeats, n_blocks + 1))
-    thresholds = [alone(row[:-1], block_size, share / block_size) for row in blocks]
+    thresholds = [alone(row[:-1], block_size, rate_of(share, block_size)) for row in blocks]
     over = np.mean([row[-1] > threshold.value for row, threshold in zip(blocks, thresholds, strict=True)])
-    promised = thresholds[0].promised_alarm_rate * block_size
+    promised = -np.expm1(-thresholds[0].promised_alarm_rate * block_size)
     tolerance = 4 * np.sqrt(promised * (1 - promised) / n_repeats)  # four standard errors
     assert promised - 1 / (n_blocks + 1) - tolerance <= over <= promised + tolerance
 
@@ -129,7 +135,7 @@ def test_the_realised_rate_with_borrowed_blocks_keeps_the_promise_on_average_ove
     rng, n_repeats, share = np.random.default_rng(3), 5_000, 0.05
     blocks = rng.gamma(2.0, size=(n_repeats, 4, 11)) * np.array([1.0, 1.1, 0.9, 1.5])[:, None]
     over = [
-        asset[-1] > conformal_threshold(asset[:-1], group[:, :-1].ravel(), 1, share).value
+        asset[-1] > conformal_threshold(asset[:-1], group[:, :-1].ravel(), 1, rate_of(share)).value
         for group in blocks
         for asset in group
     ]

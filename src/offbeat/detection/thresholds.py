@@ -75,17 +75,18 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     Returns
     -------
     Threshold
-        At most a share a = alarm_rate · block_size of new normal blocks goes over it, in expectation over
-        exchangeable blocks. It takes 1/a - 1 blocks to promise that. An asset with fewer borrows the group's, and
-        stays above its own highest maximum; then the promise holds on average over the group, and the warning says
-        so. If those are too few as well, the threshold is the highest of all, which promises 1 / (n + 1) a block.
+        At most a share a = 1 - exp(-alarm_rate · block_size) of new normal blocks goes over it, in expectation over
+        exchangeable blocks: that share of blocks has an alarm where alarms come at random at that rate. It takes
+        1/a - 1 blocks to promise that. An asset with fewer borrows the group's, and stays above its own highest
+        maximum; then the promise holds on average over the group, and the warning says so. If those are too few as
+        well, the threshold is the highest of all, over which a share 1 / (n + 1) of blocks goes.
 
     Notes
     -----
     Bates et al. 2021, arXiv 2104.08279, split conformal p-values, p = (1 + #{calibration ≥ score}) / (n + 1).
     Differs: the scores are block maxima.
     """
-    share = min(alarm_rate * block_size, 1.0)
+    share = -math.expm1(-alarm_rate * block_size)
     need = math.ceil(1 / share - 1 - 1e-9)
     if len(own) >= need:
         return Threshold(_conformal_rank(own, share), "conformal", alarm_rate)
@@ -94,7 +95,7 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
         value = max(_conformal_rank(group, share), float(own.max()))
         warning = f"{short}: borrowed the group's {len(group)}, so the promise holds on average over the group"
         return Threshold(value, "conformal", alarm_rate, warning)
-    promised = 1 / ((len(group) + 1) * block_size)
+    promised = -math.log1p(-1 / (len(group) + 1)) / block_size
     of_group = f", {len(group)} in the group" if len(group) > len(own) else ""
     warning = (
         f"{short}{of_group}: the promise is {promised / alarm_rate:.3g} times the budget; "
