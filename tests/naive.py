@@ -1,5 +1,8 @@
 """Brute-force twins of the numeric core: plain loops, obviously right, slow."""
 
+import math
+
+import numpy as np
 
 # --- events and metrics -----------------------------------------------------------------------------------------------
 
@@ -218,3 +221,52 @@ def block_maxima(scores, normal, segment_starts, block_size):
             maxima += [max(known)] if known else []
             start += block_size
     return maxima
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def position_code(window_size, size):
+    n = size // 2
+    ratio = (4 / (2 * window_size)) ** (1 / (n - 1)) if n > 1 else 1.0
+    wavelengths = [2 * window_size * ratio**k for k in range(n)]
+    return [
+        [wave(2 * math.pi * t / length) for wave in (math.sin, math.cos) for length in wavelengths]
+        for t in range(window_size)
+    ]
+
+
+def masked_loss(windows, reconstruction):
+    errors = [
+        (value - guess) ** 2
+        for rows, guesses in zip(windows, reconstruction, strict=True)
+        for row, guess_row in zip(rows, guesses, strict=True)
+        for value, guess in zip(row, guess_row, strict=True)
+        if value == value
+    ]
+    return sum(errors) / len(errors) if errors else 0.0
+
+
+def moving_average_scores(scaled, segments, width):
+    scores = []
+    for start, stop in segments:
+        for t in range(start, stop):
+            before = [mean(column[max(start, t - width) : t]) for column in zip(*scaled, strict=True)]
+            scores.append(mean([abs(value - usual) for value, usual in zip(scaled[t], before, strict=True)]))
+    return scores
+
+
+def pca_scores(scaled, training, n_components):
+    """T² + Q from the eigenvectors of the covariance; rows without missing readings."""
+    centre = np.mean(training, axis=0)
+    variances, vectors = np.linalg.eigh(np.cov(training, rowvar=False))
+    kept = np.argsort(variances)[::-1][:n_components]
+
+    def statistics(row):
+        parts = [float(vectors[:, k] @ (row - centre)) for k in kept]
+        rebuilt = centre + sum(part * vectors[:, k] for part, k in zip(parts, kept, strict=True))
+        t2 = sum(part**2 / variances[k] for part, k in zip(parts, kept, strict=True))
+        return t2, sum((value - guess) ** 2 for value, guess in zip(row, rebuilt, strict=True))
+
+    usual_t2, usual_q = (mean([statistics(row)[which] for row in training]) for which in (0, 1))
+    return [t2 / usual_t2 + q / usual_q for t2, q in (statistics(row) for row in scaled)]

@@ -67,11 +67,19 @@ def repository(tmp_path):
     """A git repository with one commit."""
     if not shutil.which("git"):
         pytest.skip("git is not installed")
-    (tmp_path / "file").write_text("one")
+    for name in ("file", "dvc.lock", "artifacts/metrics.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one")
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for arguments in (["init", "-q"], ["add", "file"], [*identity, "commit", "-q", "-m", "one"]):
+    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "one"]):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     return tmp_path
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "artifacts/metrics.json"])
+def test_what_a_run_of_the_pipeline_rewrites_is_no_change(repository, name):
+    (repository / name).write_text("two")
+    assert "+" not in git_commit(repository)
 
 
 def test_the_commit_is_the_one_checked_out_and_changes_of_tracked_files_are_marked(repository):

@@ -16,6 +16,9 @@ from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 
 
+WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)artifacts")
+
+
 def lineage_of(
     data_hash: str, prepare: PrepareParams, train: TrainParams, calibrate: CalibrateParams
 ) -> dict[str, str]:
@@ -49,11 +52,13 @@ def params_hash(prepare: PrepareParams, train: TrainParams, calibrate: Calibrate
 def git_commit(directory: Path | None = None) -> str:
     """Return the commit checked out in a directory (the current one by default), or `unknown` outside a repository.
 
-    `+changes` follows where tracked files differ from it.
+    `+changes` follows where tracked files differ from it, but for what a run of the pipeline itself rewrites.
     """
     try:
         commit = _git("rev-parse", "HEAD", directory=directory)
-        changes = _git("status", "--porcelain", "--untracked-files=no", directory=directory)
+        changes = _git(
+            "status", "--porcelain", "--untracked-files=no", "--", ".", *WRITTEN_BY_RUNS, directory=directory
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{commit}+changes" if changes else commit

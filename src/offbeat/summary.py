@@ -79,9 +79,10 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
             "the network has learnt little: try more train.epochs, a larger train.latent_size or another "
             "prepare.window_size (noise that nothing could predict lowers this figure too)"
         )
+    own = fleet["vus_pr"]
     for name, other in baselines.items():
-        if fleet["n_events"] and (other["vus_pr"] or 0) >= (fleet["vus_pr"] or 0):
-            yield f"{name} ranks at least as well: VUS-PR {other['vus_pr']:.3f} against {fleet['vus_pr']:.3f}"
+        if None not in (own, other["vus_pr"]) and other["vus_pr"] >= own:  # never true of NaN
+            yield f"{name} ranks at least as well: VUS-PR {other['vus_pr']:.3f} against {own:.3f}"
     for unit in UNITS:
         realised, promised = fleet.get(f"false_alarms_per_{unit}"), fleet.get(f"promised_false_alarms_per_{unit}")
         if realised and promised and realised > 2 * promised:

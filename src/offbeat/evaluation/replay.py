@@ -22,7 +22,7 @@ from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
-from offbeat.typing import BoolArray, FloatArray
+from offbeat.typing import BoolArray, FloatArray, IntArray
 
 LSTM, UNTRAINED = "lstm_autoencoder", "untrained_network"
 
@@ -140,17 +140,22 @@ def _test_metrics(prepared: Prepared, scores: FloatArray, alarms: BoolArray, max
             f"asset '{prepared.series.asset}': no timestep of its test span has a score: "
             "give more readings, or a smaller prepare.train_share or prepare.calibration_share"
         )
-    rows = np.flatnonzero(kept)
-    segment = np.searchsorted(prepared.series.segment_starts, rows, side="right")
-    cuts = np.flatnonzero(np.r_[True, np.diff(segment) > 0])
     return evaluate_scores(
         prepared.labelled[kept],
         scores[kept],
         alarms[kept],
         period_s=prepared.series.period_s,
         max_buffer=max_buffer,
-        segment_starts=cuts,
+        segment_starts=_cuts(prepared, np.flatnonzero(kept)),
     )
+
+
+def _cuts(prepared: Prepared, rows: IntArray) -> IntArray:
+    """Return where events must not run on among the kept rows: over a long gap, or over unlabelled rows left out."""
+    segment = np.searchsorted(prepared.series.segment_starts, rows, side="right")
+    unlabelled = np.cumsum(~prepared.labelled)
+    left_out = unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]  # between a kept row and the next
+    return np.flatnonzero(np.r_[True, (np.diff(segment) > 0) | left_out])
 
 
 def _promise(threshold: Threshold, detector: Detector, period_s: float | None) -> dict[str, float]:

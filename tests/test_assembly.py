@@ -1,0 +1,131 @@
+"""A network becomes a detector: usual errors from held-out readings, thresholds from the calibration span."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from offbeat.assembly import assemble, calibrate_fleet, fleet_thresholds
+from offbeat.detection.scores import usual_errors
+from offbeat.params import load_params
+from offbeat.preparation import held_out_rows, prepare_fleet
+from offbeat.readings.folder import Folder, Span
+
+CHANGES = {
+    "prepare": {"window_size": 8, "held_out_share": 0.25},
+    "calibrate": {"delay": 3, "smoothing": 4, "merge_gap": 2, "false_alarms_per_week": 30},
+}
+# the mean of 4 lies from t - 2 to t + 1; the windows of 8 that vote there begin 7 before t - 2 and end 2 after t + 1
+BEFORE, AFTER = 9, 3
+
+
+def prepared_from(series, labels=(), **calibrate):
+    params = load_params(changes=CHANGES | {"calibrate": CHANGES["calibrate"] | calibrate})
+    index = series[0].index
+    spans = tuple(Span(series[0].asset, index[start], index[stop - 1]) for start, stop in labels)
+    return prepare_fleet(Folder(tuple(series), spans), params.prepare), params
+
+
+@pytest.fixture
+def assembled(graph):
+    def make(series, labels=(), **calibrate):
+        fleet, params = prepared_from(series, labels, **calibrate)
+        detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
+        calibrate_fleet(detector, fleet)
+        return detector, fleet
+
+    return make
+
+
+def test_a_detector_takes_channels_and_period_from_the_fleet_and_the_rest_from_the_params(graph, make_series):
+    fleet, params = prepared_from([make_series(400)])
+    detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
+    assert (detector.channels, detector.period) == (fleet[0].series.channels, fleet[0].series.period)
+    assert (detector.max_gap, detector.clip) == (params.prepare.max_gap, params.prepare.clip)
+    assert (detector.params, detector.lineage) == (params.calibrate, {"git_commit": "c0ffee"})
+    assert detector.assets == {}
+    assert (detector.context, detector.delay) == (BEFORE, AFTER)
+
+
+def test_usual_errors_are_the_means_over_the_ends_of_normal_held_out_windows(assembled, make_series):
+    detector, [prepared] = assembled([make_series(400)], labels=[(200, 203)])
+    errors = detector.errors(prepared.series, prepared.scaling)[: prepared.split.test[0]]
+    expected = usual_errors(errors[held_out_rows(prepared, 8)])
+    np.testing.assert_allclose(detector.assets["pump-1"].usual, expected)
+    assert detector.assets["pump-1"].scaling is prepared.scaling
+
+
+def test_the_threshold_rests_on_scores_of_the_calibration_span_alone(assembled, make_series):
+    detector, [prepared] = assembled([make_series(400)], method="quantile", quantile=0.5)
+    start, stop = prepared.split.calibration
+    scores = detector.score(prepared.series).scores[start:stop]
+    # the embargo after the training span is 8, so that the first score still rests on a reading of it
+    counted = scores[BEFORE - 8 :]
+    assert detector.assets["pump-1"].threshold.value == pytest.approx(np.quantile(counted, 0.5), rel=1e-6)
+
+
+def test_readings_outside_the_spans_that_a_number_comes_from_do_not_change_it(assembled, make_series):
+    series = make_series(400)
+    before, [prepared] = assembled([series])
+    split = prepared.split
+    for (start, stop), same_usual, same_threshold in (
+        (split.test, True, True),
+        (split.calibration, True, False),
+        (split.held_out, False, False),
+    ):
+        values = series.values.copy()
+        values[start:stop] += np.random.default_rng(0).normal(0, 5, (stop - start, 3)) * [1, 15, 0.5]
+        after, _ = assembled([replace(series, values=values)])
+        old, new = before.assets["pump-1"], after.assets["pump-1"]
+        assert np.array_equal(old.usual, new.usual) == same_usual
+        assert (old.threshold == new.threshold) == same_threshold
+        assert np.array_equal(old.scaling.mean, new.scaling.mean)
+
+
+def test_a_labelled_calibration_stretch_does_not_raise_the_threshold(assembled, make_series):
+    series = make_series(400)
+    values = series.values.copy()
+    values[280:284] += [50, 700, 20]
+    loud = replace(series, values=values)
+    quiet, known, unknown = (
+        assembled(each, labels=labels)[0].assets["pump-1"].threshold.value
+        for each, labels in (([series], [(280, 284)]), ([loud], [(280, 284)]), ([loud], []))
+    )
+    assert quiet == known < unknown
+
+
+def test_every_asset_of_a_fleet_has_its_own_scaling_usual_errors_and_threshold(assembled, make_series):
+    fleet = [make_series(400), make_series(500, asset="pump-2", seed=2)]
+    detector, _ = assembled(fleet, method="quantile")
+    assert list(detector.assets) == ["pump-1", "pump-2"]
+    one, two = detector.assets.values()
+    assert not np.array_equal(one.scaling.mean, two.scaling.mean)
+    assert not np.array_equal(one.usual, two.usual)
+    assert one.threshold != two.threshold
+
+
+def test_assets_too_short_for_the_budget_borrow_the_blocks_of_their_group_and_stay_above_their_own(
+    assembled, make_series
+):
+    # 10 alarms a week of 1008 timesteps take 7 or 8 blocks of 13; each span has 5, the four together 20
+    series = [make_series(400, asset=f"pump-{k}", seed=k) for k in range(4)]
+    alone = [assembled([one], false_alarms_per_week=10)[0] for one in series]
+    together, fleet = assembled(series, false_alarms_per_week=10)
+    for prepared, one in zip(fleet, alone, strict=True):
+        asset = prepared.series.asset
+        assert "lengthen the calibration span" in one.assets[asset].threshold.warning
+        threshold = together.assets[asset].threshold
+        assert "borrowed the group's" in threshold.warning
+        assert "the promise holds on average over the group" in threshold.warning
+        assert threshold.value >= one.assets[asset].threshold.value - 1e-12  # its own highest block maximum
+        assert threshold.promised_alarm_rate == pytest.approx(10 / 1008)
+        assert one.assets[asset].threshold.promised_alarm_rate > 10 / 1008
+
+
+def test_thresholds_of_other_scores_follow_the_same_rule(assembled, make_series):
+    detector, fleet = assembled([make_series(400)])
+    own = detector.score(fleet[0].series).scores
+    [threshold] = fleet_thresholds(detector, fleet, [own])
+    assert threshold == detector.assets["pump-1"].threshold
+    [louder] = fleet_thresholds(detector, fleet, [own * 2])
+    assert louder.value == pytest.approx(2 * threshold.value)

@@ -1,0 +1,160 @@
+"""`fit` takes readings as they are, gives a detector that works, and says what is missing."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offbeat import Detector, Folder, Series, fit
+from offbeat.errors import ModelError, OffbeatError, ParamsError, ReadingsError
+from offbeat.params import load_params
+from offbeat.readings.spans import Span
+from offbeat.training import fit_fleet
+
+TINY = {
+    "prepare": {"window_size": 8},
+    "train": {"units": 6, "latent_size": 3, "position_size": 4, "epochs": 1, "steps_per_epoch": 4, "batch_size": 16},
+    "calibrate": {"delay": 2, "smoothing": 2, "merge_gap": 2},
+}
+
+
+def frame_of(n=400, seed=0, timed=True):
+    rng = np.random.default_rng(seed)
+    values = np.sin(np.arange(n)[:, None] / [4.0, 7.0]) * [2, 30] + [50, 1400] + rng.normal(0, [0.1, 1], (n, 2))
+    index = pd.date_range("2026-01-01", periods=n, freq="10min") if timed else pd.RangeIndex(100, 100 + n)
+    return pd.DataFrame(values, index, ["flow", "speed"])
+
+
+def series_of(asset="pump-1", n=400, seed=0, timed=True):
+    return Series.from_frame(frame_of(n, seed, timed), asset)
+
+
+def riddled(frame):
+    """Readings with cells missing, a short gap of whole rows, a long one, and a sensor silent for a while."""
+    frame = frame.copy()
+    frame[np.random.default_rng(5).random(frame.shape) < 0.05] = np.nan
+    frame.iloc[50:70, 0] = np.nan
+    return frame[~np.isin(np.arange(len(frame)), [*range(30, 33), *range(100, 140), *range(360, 363)])]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Two assets, the second with much missing, trained where warnings are errors."""
+    return fit([series_of(), Series.from_frame(riddled(frame_of(seed=1)), "pump-2")], TINY)
+
+
+# --- what it takes ----------------------------------------------------------------------------------------------------
+
+
+def test_an_asset_it_was_fitted_on_is_scored(fitted):
+    result = fitted.score(series_of())
+    assert np.isfinite(result.scores).all()
+    assert result.channels == ("flow", "speed")
+
+
+def test_readings_with_missing_cells_and_gaps_train_and_score_without_a_warning(fitted):
+    series = Series.from_frame(riddled(frame_of(seed=1)), "pump-2")
+    assert len(series.segments) == 2
+    scores = fitted.score(series).scores
+    assert np.isfinite(scores).mean() > 0.98
+    assert np.isnan(series.values[np.isnan(scores)]).all()  # where nothing was read
+    assert np.isfinite(fitted.assets["pump-2"].threshold.value)
+    assert np.isfinite(fitted.assets["pump-2"].usual).all()
+
+
+def test_a_single_series_with_an_integer_index_is_enough(tmp_path):
+    series = series_of(timed=False)
+    seen = []
+    detector = fit(series, TINY, report=seen.append)
+    assert detector.period == 1
+    assert [epoch.epoch for epoch in seen] == [1]
+    assert detector.score(series).index.tolist() == list(range(100, 500))
+    detector.save(tmp_path / "model")
+    assert np.array_equal(Detector.load(tmp_path / "model").score(series).scores, detector.score(series).scores)
+
+
+def test_a_folder_brings_labels_and_the_same_seed_gives_the_same_detector(fitted):
+    series = (series_of(), Series.from_frame(riddled(frame_of(seed=1)), "pump-2"))
+    again = fit(Folder(series), TINY)
+    assert again.runtime.graph == fitted.runtime.graph
+    assert again.assets["pump-1"].threshold == fitted.assets["pump-1"].threshold
+    assert again.lineage["data_hash"] == fitted.lineage["data_hash"]
+    label = Span("pump-1", series[0].index[40], series[0].index[59])
+    labelled = fit_fleet(Folder(series, labels=(label,)), load_params(changes=TINY))
+    assert labelled.fleet[0].labelled.sum() == 20
+    assert labelled.detector.runtime.graph != fitted.runtime.graph
+    assert labelled.untrained.runtime.graph == labelled.trained.untrained_graph
+    assert list(labelled.untrained.assets) == ["pump-1", "pump-2"]
+
+
+def test_channels_of_a_folder_in_another_order_are_put_in_order(fitted):
+    """A wrong order would show as a huge usual error: flow is near 50, speed near 1400."""
+    turned = Series.from_frame(riddled(frame_of(seed=1))[["speed", "flow"]], "pump-2")
+    again = fit(Folder((series_of(), turned)), TINY)
+    assert again.runtime.graph == fitted.runtime.graph
+    np.testing.assert_array_equal(again.assets["pump-2"].scaling.mean, fitted.assets["pump-2"].scaling.mean)
+
+
+# --- new assets -------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_asset_is_refused_until_it_is_calibrated(fitted):
+    new = series_of("pump-3", seed=3)
+    with pytest.raises(ModelError, match=r"'pump-3' was never calibrated \(known: pump-1, pump-2\): call calibrate"):
+        fitted.score(new)
+    detector = replace(fitted, assets=dict(fitted.assets)).calibrate(new, false_alarms_per_week=5)
+    assert np.isfinite(detector.score(new).scores).all()
+    assert "pump-3" not in fitted.assets
+
+
+# --- what it refuses --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {"epoch": 3}}, "unknown key 'train.epoch': did you mean 'epochs'"),
+        ({"trian": {"epochs": 3}}, "unknown key 'trian': did you mean 'train'"),
+        ({"train": {"epochs": 0}}, r"train.epochs=0: .*greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_parameter_is_named(changes, message):
+    with pytest.raises(ParamsError, match=message):
+        fit(series_of(), changes)
+
+
+def test_too_few_readings_are_refused_with_what_to_do():
+    with pytest.raises(ReadingsError) as caught:
+        fit(series_of(n=60), {"prepare": {"window_size": 32}})
+    message = str(caught.value)
+    assert message.startswith("asset 'pump-1': its train span has 31 of 60 rows, a window takes 32: give more")
+    assert "prepare.window_size" in message
+
+
+def test_nothing_to_learn_from_is_refused():
+    for readings in ([], Folder(())):
+        with pytest.raises(ReadingsError, match="fit needs at least one series, got none: give the readings"):
+            fit(readings, TINY)
+
+
+def test_two_series_of_one_asset_are_refused_by_name():
+    with pytest.raises(ReadingsError, match="asset 'pump-1' is there 2 times: give each series the name of its own"):
+        fit([series_of(), series_of("pump-2"), series_of()], TINY)
+
+
+def test_assets_that_differ_in_channels_or_period_are_refused_by_name():
+    other = Series.from_frame(frame_of().rename(columns={"speed": "temp"}), "pump-2")
+    with pytest.raises(ReadingsError, match=r"the same channels, but 'pump-2' lacks 'speed'"):
+        fit([series_of(), other], TINY)
+    with pytest.raises(ReadingsError, match=r"'pump-2' has 20 min and 'pump-1' 10 min"):
+        fit(Folder((series_of(), Series.from_frame(frame_of().iloc[::2], "pump-2"))), TINY)
+
+
+def test_training_without_its_libraries_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("offbeat.models.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(OffbeatError, match=r"training needs keras, which is not installed: pip install 'offbeat\[tra"):
+        fit(series_of(), TINY)
