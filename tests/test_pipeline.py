@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def test_a_second_run_does_nothing(clone: Path) -> None:
     assert "Data and pipelines are up to date." in run("dvc", "repro", cwd=clone).stdout
 
 
-def test_the_onnx_graph_gives_the_numbers_of_the_keras_model(clone: Path, tmp_path: Path) -> None:
+def test_the_onnx_graph_gives_the_numbers_of_the_keras_model(clone: Path) -> None:
     script = """
 import numpy as np, keras, offbeat.models.recurrent
 from offbeat.detection.runtime import Runtime
@@ -108,6 +109,13 @@ print(np.abs(model(windows).numpy() - runtime.reconstruct(windows)).max())
 """
     done = run(sys.executable, "-c", script, cwd=clone)
     assert float(done.stdout.split()[-1]) < 1e-5
+
+
+def test_the_python_of_the_readme_runs(clone: Path) -> None:
+    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    done = run(sys.executable, "-W", "error", "-c", snippet, cwd=clone)
+    assert "Timestamp(" in done.stdout or "UTC" in done.stdout or "+00:00" in done.stdout
+    assert Detector.load(clone / "mymodel").assets.keys() == {"pump-1"}
 
 
 def test_every_score_tells_where_it_comes_from(clone: Path) -> None:

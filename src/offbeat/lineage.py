@@ -15,7 +15,6 @@ import pandas as pd
 from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 
-
 WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)artifacts")
 
 

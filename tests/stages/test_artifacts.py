@@ -17,7 +17,7 @@ ARRAYS = ("labelled", "excluded", "scaled", "starts", "held_out_starts")
 
 
 def fleet_of(series, window_size=8):
-    params = load_params(changes={"prepare": {"window_size": window_size}}).prepare
+    params = load_params(changes={"prepare": {"window_size": window_size}, "calibrate": {"delay": 0}}).prepare
     index = series[0].index
     labels, exclude = (Span(series[0].asset, index[a], index[b]) for a, b in ((50, 60), (350, 360)))
     fleet = prepare_fleet(Folder(tuple(series), (labels,), (exclude,)), params)

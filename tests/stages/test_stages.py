@@ -11,7 +11,6 @@ import pytest
 
 from offbeat.detection.detector import Detector
 from offbeat.errors import ModelError, ReadingsError, StageError
-from offbeat.evaluation.replay import LSTM
 from offbeat.models.learning import Epoch
 from offbeat.params import load_params
 from offbeat.readings.folder import read_folder

@@ -92,7 +92,7 @@ def read_prepared(directory: Path) -> tuple[list[Prepared], dict[str, Any]]:
     fleet = []
     for number, asset in enumerate(assets):
         path = directory / f"{number:04d}.npz"
-        with whole(path), np.load(path, allow_pickle=False) as arrays:
+        with whole(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             fleet.append(_prepared(asset, dict(arrays), card))
     return fleet, card
 
