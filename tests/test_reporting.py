@@ -9,7 +9,7 @@ import pytest
 from offbeat.detection.result import score_result
 from offbeat.errors import OffbeatError
 from offbeat.readings.series import Series
-from offbeat.reporting import check_out, events_table, write_scores
+from offbeat.reporting import check_out, events_table, learning_warning, write_scores
 from offbeat.tables import text_table
 
 
@@ -60,6 +60,12 @@ def test_times_shorter_than_a_second_are_not_cut_off():
 def test_an_integer_index_is_told_as_it_is_and_lengths_in_timesteps():
     assert cells(events_table([result_of([(6, 9)], timed=False)]))[1:4] == ["118", "124", "3 timesteps"]
     assert cells(events_table([result_of([(6, 7)], timed=False)]))[1:4] == ["118", "118", "1 timestep"]
+
+
+def test_a_network_that_has_learnt_little_is_warned_of_with_a_remedy():
+    assert learning_warning(0.3) == ""
+    assert learning_warning(0.25).startswith("the network explains 25% of the variance")
+    assert "train.epochs" in learning_warning(0.25)
 
 
 def test_no_alarm_is_said_in_words():

@@ -14,6 +14,8 @@ from offbeat.files import new_file
 from offbeat.readings.messages import count, duration_text
 from offbeat.tables import text_table
 
+POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
+
 
 def events_table(results: Sequence[ScoreResult]) -> str:
     """Return the events of all assets as text: when, how long, how strong, which channels."""
@@ -39,6 +41,17 @@ def threshold_lines(detector: Detector, assets: Sequence[str]) -> list[str]:
     thresholds = {name: detector.assets[name].threshold for name in assets}
     lines = [f"{name}: threshold {threshold.value:.3g} ({threshold.method})" for name, threshold in thresholds.items()]
     return lines + [f"{name}: warning: {t.warning}" for name, t in thresholds.items() if t.warning]
+
+
+def learning_warning(explained_variance: float) -> str:
+    """Return what to do where a network explains too little of held-out normal readings; empty where it is enough."""
+    if explained_variance >= POOR_EXPLAINED_VARIANCE:
+        return ""
+    return (
+        f"the network explains {explained_variance:.0%} of the variance of held-out normal readings: it has learnt "
+        "little; try more train.epochs, a larger train.latent_size or another prepare.window_size, and doubt it "
+        "(noise that nothing could predict lowers this figure too)"
+    )
 
 
 def check_out(out: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from offbeat.detection.detector import Detector
 from offbeat.evaluation.replay import LSTM, Replay, summarize
+from offbeat.reporting import learning_warning
 from offbeat.tables import text_table
 
 Metrics = Mapping[str, Any]
@@ -26,7 +27,6 @@ COLUMNS = (  # metric key, heading, format
 )
 UNITS = {"day": "day", "10000_timesteps": "10k"}  # metric key's end, heading's end
 HIGH_FALSE_ALARM_RATE = 0.1
-POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
 
 
 def metrics_table(rows: Mapping[str, Metrics]) -> str:
@@ -48,9 +48,9 @@ def summary(metrics: Metrics, training: Metrics) -> str:
             *_tables(metrics["fleet"], metrics["baselines"], metrics["assets"], training["explained_variance"]),
             "Next:",
             "  source .venv/bin/activate",
-            "  offbeat score data/readings/pump-6.csv --model artifacts/detector   # when, how strong, which channels",
-            "  offbeat validate MYDATA                                             # your own folder of CSV files",
-            "  offbeat train MYDATA --out mymodel                                  # and the same for it",
+            "  offbeat score data --model artifacts/detector    # when, how long, how strong, which channels",
+            "  offbeat validate MYDATA                          # your own folder of CSV files",
+            "  offbeat train MYDATA --out mymodel               # and the same for it",
         ]
     )
 
@@ -74,11 +74,8 @@ def threshold_warnings(detector: Detector) -> list[str]:
 
 def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance: float) -> Iterable[str]:
     """Yield what a reader should doubt, a line each."""
-    if explained_variance < POOR_EXPLAINED_VARIANCE:
-        yield (
-            "the network has learnt little: try more train.epochs, a larger train.latent_size or another "
-            "prepare.window_size (noise that nothing could predict lowers this figure too)"
-        )
+    if warning := learning_warning(explained_variance):
+        yield warning
     own = fleet["vus_pr"]
     for name, other in baselines.items():
         if None not in (own, other["vus_pr"]) and other["vus_pr"] >= own:  # never true of NaN

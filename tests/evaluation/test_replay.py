@@ -167,12 +167,13 @@ def test_no_event_runs_on_over_a_long_gap(fleet_of, replayed, make_series):
     assert replays[LSTM, "pump-1"].metrics["n_events"] == 2
 
 
-def test_rows_without_a_score_leave_the_metrics(fleet_of, replayed, make_series):
+def test_an_event_that_cannot_be_scored_is_missed(fleet_of, replayed, make_series):
     series = make_series(N + 20, gaps=[(370, 380), (384, 394)])  # between them 4 rows, half a window
-    replays, _ = replayed(fleet_of([series]))
+    replays, _ = replayed(fleet_of([series], labels=[(371, 372)]))
     metrics = replays[LSTM, "pump-1"].metrics
     assert np.isnan(replays[LSTM, "pump-1"].scores).sum() == 4
-    assert metrics["n_timesteps"] == N - TEST - 4
+    assert metrics["n_timesteps"] == N - TEST
+    assert (metrics["n_events"], metrics["n_events_found"]) == (1, 0)
 
 
 def test_a_test_span_without_any_score_is_named_with_a_remedy(fleet_of, replayed):

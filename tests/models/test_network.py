@@ -38,7 +38,6 @@ def trained(reported):
 def test_a_sine_is_explained_in_every_channel(trained):
     assert trained.explained_variance.shape == (2,)
     assert (trained.explained_variance > 0.9).all()
-    assert trained.warning == ""
 
 
 def test_the_untrained_graph_is_another_that_explains_nothing(trained):
@@ -105,7 +104,7 @@ def test_more_windows_than_a_batch_are_all_counted(runtime):
     np.testing.assert_allclose(explained_variance(runtime, windows), expected, atol=1e-6)
 
 
-# --- the warning ------------------------------------------------------------------------------------------------------
+# --- the overall figure -----------------------------------------------------------------------------------------------
 
 
 def learnt(*explained):
@@ -115,11 +114,3 @@ def learnt(*explained):
 def test_the_overall_figure_is_the_mean_over_the_channels_that_move():
     assert learnt(0.9, 0.5, np.nan).overall_explained_variance == pytest.approx(0.7)
     assert learnt(np.nan, np.nan).overall_explained_variance == 0
-
-
-def test_a_network_that_has_learnt_little_is_warned_of_with_a_remedy():
-    assert learnt(0.4, 0.21).warning == ""
-    warning = learnt(0.4, 0.1, np.nan).warning
-    assert warning.startswith("the network explains 25% of the variance")
-    assert "train.epochs" in warning
-    assert learnt(np.nan).warning.startswith("the network explains 0% of")

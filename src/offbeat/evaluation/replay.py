@@ -130,19 +130,20 @@ def _training_rows(prepared: Prepared) -> FloatArray:
 
 
 def _test_metrics(prepared: Prepared, scores: FloatArray, alarms: BoolArray, max_buffer: int) -> dict[str, float]:
-    """Return the metrics of the test span's timesteps that have a score and are not excluded."""
-    start, stop = prepared.split.test
-    kept = np.zeros(len(scores), dtype=bool)
-    kept[start:stop] = True
-    kept &= ~np.isnan(scores) & ~prepared.excluded
-    if not kept.any():
+    """Return the metrics of the test span's timesteps that are not excluded.
+
+    One without a score ranks lowest and is no alarm: an event that cannot be scored is missed.
+    """
+    kept = ~prepared.excluded
+    kept[: prepared.split.test[0]] = False
+    if np.isnan(scores[kept]).all():
         raise StageError(
             f"asset '{prepared.series.asset}': no timestep of its test span has a score: "
             "give more readings, or a smaller prepare.train_share or prepare.calibration_share"
         )
     return evaluate_scores(
         prepared.labelled[kept],
-        scores[kept],
+        np.where(np.isnan(scores), np.nanmin(scores[kept]), scores)[kept],
         alarms[kept],
         period_s=prepared.series.period_s,
         max_buffer=max_buffer,

@@ -32,7 +32,7 @@ def make_deterministic() -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-@keras.saving.register_keras_serializable("offbeat")  # type: ignore[untyped-decorator]  # keras ships no types
+@keras.saving.register_keras_serializable("offbeat")
 def masked_loss(windows: Any, reconstruction: Any) -> Any:
     """Return the mean squared error over the readings that are not missing (NaN)."""
     missing = ops.isnan(windows)

@@ -16,8 +16,6 @@ from offbeat.models.recurrent import build_autoencoder
 from offbeat.params import TrainParams
 from offbeat.typing import FloatArray, IntArray
 
-POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
-
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -45,17 +43,6 @@ class Trained:
         """Mean of the explained variance over the channels that move; 0 if none does."""
         known = self.explained_variance[~np.isnan(self.explained_variance)]
         return float(known.mean()) if len(known) else 0.0
-
-    @property
-    def warning(self) -> str:
-        """Empty, or what is poor and what to do."""
-        if self.overall_explained_variance >= POOR_EXPLAINED_VARIANCE:
-            return ""
-        return (
-            f"the network explains {self.overall_explained_variance:.0%} of the variance of held-out normal readings: "
-            "it has learnt little; try more train.epochs, a larger train.latent_size or another prepare.window_size, "
-            "and doubt its alarms (noise that nothing could predict also lowers this figure)"
-        )
 
 
 def train_network(

@@ -11,6 +11,7 @@ from offbeat.files import new_directory, write_csv, write_json
 from offbeat.models.network import Trained, train_network
 from offbeat.params import TrainParams
 from offbeat.preparation import laid_end_to_end
+from offbeat.reporting import learning_warning
 from offbeat.stages.artifacts import LOSS, MODEL, PREPARED, TRAINING_METRICS, read_prepared
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def run(train: TrainParams, *, root: Path, report: Callable[[Epoch], None] | Non
     write_json(root / TRAINING_METRICS, _metrics(trained, card["channels"]))
     explained = f"{trained.overall_explained_variance:.1%} of the variance of held-out normal readings"
     lines = [f"{len(trained.epochs)} epochs; the network explains {explained}"]
-    return [*lines, f"warning: {trained.warning}"] if trained.warning else lines
+    warning = learning_warning(trained.overall_explained_variance)
+    return [*lines, f"warning: {warning}"] if warning else lines
 
 
 def _metrics(trained: Trained, channels: list[str]) -> dict[str, object]:
