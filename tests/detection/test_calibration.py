@@ -84,3 +84,11 @@ def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(me
     bare = span_of(np.full(50, np.nan)) if lack == "scores" else span_of(normal=np.zeros(700, dtype=bool))
     with pytest.raises(ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so lengthen the span"):
         chosen(span_of(asset="pump-2"), bare, method=method)
+
+
+def test_an_asset_without_a_whole_block_does_not_shorten_those_of_the_others():
+    long, short = span_of(), span_of(np.full(5, 1000.0), asset="pump-2")
+    own, borrowed = chosen(long, short, false_alarms_per_week=2.4)
+    assert own == chosen(long, false_alarms_per_week=2.4)[0]
+    assert borrowed.value == 1000.0  # never below its own highest score
+    assert "got 1: borrowed the group's 100" in borrowed.warning

@@ -57,10 +57,11 @@ def choose_thresholds(
     Parameters
     ----------
     spans : sequence of CalibrationSpan
-        Of like assets. One whose own blocks are too few for the budget borrows those of the group.
+        Of like assets. One whose own blocks are too few for the budget borrows those of the group; one without a
+        whole block counts its highest score as one.
     params : CalibrateParams
     reach : int
-        Timesteps whose readings shape one score: the length of a block, where every span has room for one; else
+        Timesteps whose readings shape one score: the length of a block, where any span has room for one; else
         blocks are as long as the shortest of the spans' longest normal runs.
     period_s : float or None
         Seconds between readings; None for data without time.
@@ -82,10 +83,13 @@ def choose_thresholds(
         return [quantile_threshold(span.scores[span.normal], params.quantile) for span in spans]
     if params.method == "sigma":
         return [sigma_threshold(span.scores[span.normal], params.n_sigmas) for span in spans]
-    block_size = min(reach, *longest)
+    block_size = reach if max(longest) >= reach else min(longest)
     maxima = [block_maxima(span.scores, span.normal, span.segment_starts, block_size) for span in spans]
     group, rate = np.concatenate(maxima), budget_rate(params, period_s)
-    thresholds = [conformal_threshold(own, group, block_size, rate) for own in maxima]
+    thresholds = [
+        conformal_threshold(own if len(own) else _highest(span), group, block_size, rate)
+        for own, span in zip(maxima, spans, strict=True)
+    ]
     if block_size == reach:
         return thresholds
     short = (
@@ -93,6 +97,10 @@ def choose_thresholds(
         "shape a score: neighbours share readings, and the promise is weaker than it says"
     )
     return [replace(t, warning=f"{t.warning}; {short}" if t.warning else short) for t in thresholds]
+
+
+def _highest(span: CalibrationSpan) -> FloatArray:
+    return np.array([np.nanmax(span.scores[span.normal])])
 
 
 def _longest_run(span: CalibrationSpan) -> int:
