@@ -45,7 +45,7 @@ def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
         series = prepared.series.rows(0, prepared.split.test[0])
         errors = detector.errors(series, prepared.scaling)
         usual = usual_errors(errors[held_out_rows(prepared, detector.window_size)])
-        by_channel = channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.lead)
+        by_channel = channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.params.lead)
         learnt.append(usual)
         scores.append(anomaly_scores(by_channel))
     for prepared, usual, threshold in zip(fleet, learnt, fleet_thresholds(detector, fleet, scores), strict=True):

@@ -83,6 +83,16 @@ class CalibrateParams(Section):
     smoothing: Count
     merge_gap: Annotated[int, Field(ge=0, strict=True)]
 
+    @property
+    def lead(self) -> int:
+        """Timesteps after t in the mean that smooths the score at t: half of the delay, at most half of the mean."""
+        return min(self.delay, self.smoothing) // 2
+
+    @property
+    def overlap(self) -> int:
+        """Timesteps after t by which a window must have ended to vote on the error at t: the rest of the delay."""
+        return self.delay - self.lead
+
 
 class EvaluateParams(Section):
     """What the metrics and the baselines need."""
@@ -103,7 +113,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _windows_fit_stride_and_delay(self) -> Params:
         calibrate, window_size = self.calibrate, self.prepare.window_size
-        overlap = calibrate.delay - min(calibrate.delay, calibrate.smoothing) // 2
+        overlap = calibrate.overlap
         if calibrate.stride > window_size:
             raise ValueError(
                 f"calibrate.stride={calibrate.stride} must be at most prepare.window_size={window_size}, "

@@ -61,14 +61,25 @@ def alone(maxima, block_size, rate):
         (20, 0.10, 19),  # ceil(21 · 0.90) = ceil(18.9) = 19
         (99, 0.01, 99),  # ceil(100 · 0.99) = 99
         (99, 0.02, 98),
-        (9, 0.50, 5),  # ceil(10 · 0.50) = 5
-        (5, 0.99, 1),  # ceil(6 · 0.01) = 1: nearly every block may go over it
     ],
 )
 def test_the_conformal_threshold_has_the_rank_that_the_formula_says(n_blocks, share, place):
     maxima = np.random.default_rng(0).permutation(np.arange(1.0, n_blocks + 1))
     threshold = alone(maxima, 1, rate_of(share))
     assert (threshold.value, threshold.promised_alarm_rate, threshold.warning) == (place, rate_of(share), "")
+
+
+def test_however_large_the_budget_at_most_a_tenth_of_normal_blocks_may_go_over():
+    threshold = alone(np.arange(1.0, 20.0), 5, 3.0)  # three alarms a timestep
+    assert threshold.value == 18  # ceil(20 · 0.9)
+    assert threshold.promised_alarm_rate == pytest.approx(rate_of(0.1, 5))
+    assert threshold.warning == ""
+
+
+def test_few_blocks_are_enough_for_a_large_budget_and_promise_what_they_can():
+    threshold = alone(np.arange(4.0), 5, 3.0)
+    assert (threshold.value, threshold.warning) == (3, "")
+    assert threshold.promised_alarm_rate == pytest.approx(rate_of(1 / 5, 5))
 
 
 def test_ten_times_longer_blocks_at_a_tenth_of_the_rate_are_the_same():
@@ -111,7 +122,7 @@ def test_a_group_with_too_few_blocks_is_counted_too():
 
 
 def test_the_promise_is_the_budget_from_exactly_the_needed_number_of_blocks_on():
-    for n_blocks, needed in product(range(1, 60), range(1, 60)):
+    for n_blocks, needed in product(range(1, 60), range(9, 60)):
         threshold = alone(np.arange(float(n_blocks)), 1, rate_of(1 / (needed + 1)))
         assert bool(threshold.warning) == (n_blocks < needed)
         if threshold.warning:

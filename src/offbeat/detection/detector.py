@@ -70,19 +70,9 @@ class Detector:
         return self.params.delay
 
     @property
-    def lead(self) -> int:
-        """Timesteps after t in the mean that smooths the score at t: half of the delay, at most half of the mean."""
-        return min(self.params.delay, self.params.smoothing) // 2
-
-    @property
-    def overlap(self) -> int:
-        """Timesteps after t by which a window must have ended to vote on the error at t: the rest of the delay."""
-        return self.delay - self.lead
-
-    @property
     def context(self) -> int:
         """Timesteps before t whose readings shape the score at t: what a stream must send along."""
-        return self.window_size - 1 + self.params.smoothing - 1 - self.lead
+        return self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
 
     def score(self, series: Series) -> ScoreResult:
         """Score every timestep of a series.
@@ -180,7 +170,7 @@ class Detector:
             len(self.channels),
             window_size=self.window_size,
             stride=self.params.stride,
-            delay=self.overlap,
+            delay=self.params.overlap,
         )
 
     def save(self, directory: Path | str) -> None:
@@ -200,7 +190,7 @@ class Detector:
 
     def _channel_scores(self, series: Series, calibration: Calibration) -> FloatArray:
         errors = self.errors(series, calibration.scaling)
-        return channel_scores(errors, calibration.usual, series.segments, self.params.smoothing, self.lead)
+        return channel_scores(errors, calibration.usual, series.segments, self.params.smoothing, self.params.lead)
 
     def _settled(self, series: Series) -> BoolArray:
         everywhere = np.ones(series.n_timesteps, dtype=bool)

@@ -15,6 +15,11 @@ from offbeat.detection.events import events_of
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 
+# Of normal blocks that may go over a threshold, however large the budget: alarms are counted, and one that never ends
+# would count once.
+LARGEST_SHARE = 0.1
+
+
 @dataclass(frozen=True)
 class Threshold:
     """A threshold and its promise.
@@ -76,8 +81,8 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     -------
     Threshold
         At most a share a = 1 - exp(-alarm_rate · block_size) of new normal blocks goes over it, in expectation over
-        exchangeable blocks: that share of blocks has an alarm where alarms come at random at that rate. It takes
-        1/a - 1 blocks to promise that. An asset with fewer borrows the group's, and stays above its own highest
+        exchangeable blocks: that share of blocks has an alarm where alarms come at random at that rate. a is `LARGEST_SHARE`
+        at most, which promises fewer alarms than the budget allows. It takes 1/a - 1 blocks to promise a. An asset with fewer borrows the group's, and stays above its own highest
         maximum; then the promise holds on average over the group, and the warning says so. If those are too few as
         well, the threshold is the highest of all, over which a share 1 / (n + 1) of blocks goes.
 
@@ -86,7 +91,9 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     Bates et al. 2021, arXiv 2104.08279, split conformal p-values, p = (1 + #{calibration ≥ score}) / (n + 1).
     Differs: the scores are block maxima.
     """
-    share = -math.expm1(-alarm_rate * block_size)
+    budget = alarm_rate
+    share = min(-math.expm1(-budget * block_size), LARGEST_SHARE)
+    alarm_rate = min(alarm_rate, -math.log1p(-LARGEST_SHARE) / block_size)
     need = math.ceil(1 / share - 1 - 1e-9)
     if len(own) >= need:
         return Threshold(_conformal_rank(own, share), "conformal", alarm_rate)
@@ -96,9 +103,11 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
         warning = f"{short}: borrowed the group's {len(group)}, so the promise holds on average over the group"
         return Threshold(value, "conformal", alarm_rate, warning)
     promised = -math.log1p(-1 / (len(group) + 1)) / block_size
+    if promised <= budget:
+        return Threshold(float(group.max()), "conformal", promised)
     of_group = f", {len(group)} in the group" if len(group) > len(own) else ""
     warning = (
-        f"{short}{of_group}: the promise is {promised / alarm_rate:.3g} times the budget; "
+        f"{short}{of_group}: the promise is {promised / budget:.3g} times the budget; "
         "lengthen the calibration span or raise the budget"
     )
     return Threshold(float(group.max()), "conformal", promised, warning)

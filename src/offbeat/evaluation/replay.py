@@ -80,7 +80,7 @@ def _all_scores(
         return [which.scores(prepared.series, which.assets[prepared.series.asset]) for prepared in fleet]
 
     def smoothed(raw: Iterable[FloatArray]) -> list[FloatArray]:
-        width, lead = detector.params.smoothing, detector.lead
+        width, lead = detector.params.smoothing, detector.params.lead
         return [
             moving_mean(values[:, None], prepared.series.segments, width, lead)[:, 0]
             for prepared, values in zip(fleet, raw, strict=True)
