@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -148,11 +149,18 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded_by(code) & (HEAVY | {"pandas", "numpy", "sklearn", "onnxruntime", "pydantic"})
 
 
-def test_scoring_loads_no_training_library() -> None:
+def test_scoring_loads_no_training_library(make_detector: Any, make_series: Any, tmp_path: Path) -> None:
+    make_detector().save(tmp_path / "model")
+    make_series(100, seed=1).to_frame().rename_axis("timestamp").to_csv(tmp_path / "pump-1.csv")
+    out = tmp_path / "scores" / "scores.csv"
+    out.parent.mkdir()
+    arguments = ["offbeat", "score", tmp_path / "pump-1.csv", "--model", tmp_path / "model", "--out", out]
     code = (
-        "import offbeat\noffbeat.Detector, offbeat.Series, offbeat.read_folder\nimport offbeat.reporting, onnxruntime"
+        f"sys.argv = {[str(argument) for argument in arguments]}\nfrom offbeat.cli import main\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code, stop.code"
     )
     assert not loaded_by(code) & (HEAVY | {"sklearn"})
+    assert len(out.read_text().splitlines()) == 101
 
 
 def test_the_package_tells_its_public_names() -> None:

@@ -37,11 +37,11 @@ def assembled(graph):
     return make
 
 
-def test_a_detector_takes_channels_and_period_from_the_fleet_and_the_rest_from_the_params(graph, make_series):
+def test_a_detector_takes_channels_period_and_gap_from_the_fleet_and_the_rest_from_the_params(graph, make_series):
     fleet, params = prepared_from([make_series(400)])
     detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
     assert (detector.channels, detector.period) == (fleet[0].series.channels, fleet[0].series.period)
-    assert (detector.max_gap, detector.clip) == (params.prepare.max_gap, params.prepare.clip)
+    assert (detector.max_gap, detector.clip) == (fleet[0].series.max_gap, params.prepare.clip)
     assert (detector.params, detector.lineage) == (params.calibrate, {"git_commit": "c0ffee"})
     assert detector.assets == {}
     assert (detector.context, detector.delay) == (BEFORE, AFTER)

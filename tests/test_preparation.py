@@ -146,7 +146,7 @@ def test_a_channel_without_a_reading_in_the_training_span_is_named(make_series):
 
 
 def test_a_series_too_short_for_its_spans_is_named_with_a_remedy(make_series):
-    with pytest.raises(ReadingsError, match=r"'pump-1'.* of 30 rows, a window takes 8: give more readings"):
+    with pytest.raises(ReadingsError, match=r"'pump-1'.* of 30 rows and needs 8: give more readings"):
         prepared_from([make_series(30)])
 
 

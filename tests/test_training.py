@@ -102,7 +102,7 @@ def test_channels_of_a_folder_in_another_order_are_put_in_order(fitted):
 
 def test_a_new_asset_is_refused_until_it_is_calibrated(fitted):
     new = series_of("pump-3", seed=3)
-    with pytest.raises(ModelError, match=r"'pump-3' was never calibrated \(known: pump-1, pump-2\): call calibrate"):
+    with pytest.raises(ModelError, match=r"'pump-3' was never calibrated \(known: pump-1, pump-2\): calibrate it"):
         fitted.score(new)
     detector = replace(fitted, assets=dict(fitted.assets)).calibrate(new, false_alarms_per_week=5)
     assert np.isfinite(detector.score(new).scores).all()
@@ -125,11 +125,20 @@ def test_a_wrong_parameter_is_named(changes, message):
         fit(series_of(), changes)
 
 
+@pytest.mark.parametrize("change", [{"period": "20min"}, {"max_gap": 2}])
+def test_what_shapes_the_reading_is_refused_for_readings_that_are_read_already(change):
+    [key] = change
+    changes = {**TINY, "prepare": {**TINY["prepare"], **change}}
+    for readings in (series_of(), [series_of()]):
+        with pytest.raises(ParamsError, match=rf"prepare.{key} shapes how readings are read: .* Series.from_frame"):
+            fit(readings, changes)
+
+
 def test_too_few_readings_are_refused_with_what_to_do():
     with pytest.raises(ReadingsError) as caught:
         fit(series_of(n=60), {"prepare": {"window_size": 32}})
     message = str(caught.value)
-    assert message.startswith("asset 'pump-1': its train span has 31 of 60 rows, a window takes 32: give more")
+    assert message.startswith("asset 'pump-1': its train span has 31 of 60 rows and needs 32: give more")
     assert "prepare.window_size" in message
 
 

@@ -27,7 +27,7 @@ def assemble(
         runtime=Runtime(graph),
         channels=first.channels,
         period=first.period,
-        max_gap=prepare.max_gap,
+        max_gap=first.max_gap,
         clip=prepare.clip,
         params=calibrate,
         lineage=dict(lineage),

@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that `--help` is quick and `
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it loads
+    logging.getLogger("offbeat").setLevel(logging.ERROR)  # the commands print the warnings themselves
     try:
         app()
     except (OffbeatError, OSError) as error:
@@ -66,26 +67,44 @@ def main() -> None:
         sys.exit(130)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"offbeat {version('offbeat')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 @app.command()
-def validate(directory: Path, root: Root = Path()) -> None:
+def validate(directory: Path, params: ParamsFile = None, change: Change = None) -> None:
     """Grade a folder of readings and say what to do.
 
     Prints per machine and channel what is there, how good it is, and the remedy for each problem; ends with an error
-    if a file cannot be read.
+    if a file cannot be read, or training would refuse the readings.
     """
+    from offbeat.preparation import prepare_fleet
+    from offbeat.readings.folder import read_folder
     from offbeat.readings.quality import assess_folder
     from offbeat.readings.quality_page import render
 
-    params = _params(_params_file(root))
-    qualities, errors = assess_folder(
-        directory,
-        period=params.prepare.period,
-        max_gap=params.prepare.max_gap,
-        window_size=params.prepare.window_size,
-    )
+    loaded = _params(params, change or [])
+    grid: dict[str, Any] = {"period": loaded.prepare.period, "max_gap": loaded.prepare.max_gap}
+    weeks = 1 / loaded.calibrate.false_alarms_per_week / loaded.prepare.calibration_share
+    qualities, errors = assess_folder(directory, **grid, window_size=loaded.prepare.window_size, min_days=7 * weeks)
     typer.echo(render(qualities, errors))
     if errors:
         raise typer.Exit(1)
+    try:
+        prepare_fleet(read_folder(directory, **grid), loaded.prepare)
+    except ReadingsError as error:
+        raise ReadingsError(f"training would refuse these readings: {error}") from error
 
 
 @app.command()
@@ -191,7 +210,7 @@ def score(
     from offbeat.reporting import check_out, events_table, write_scores
 
     if out is not None:
-        check_out(out)
+        check_out(out, readings)
     detector = Detector.load(model)
     folder = _read_for(detector, readings)
     results = [detector.score(series) for series in folder.series]
@@ -211,11 +230,12 @@ def calibrate(
     """Give a detector thresholds from normal readings.
 
     For a machine that it never saw, or for another budget, such as -S calibrate.false_alarms_per_week=0.5; without
-    training.
+    training. What labels.csv and exclude.csv of the folder name is left out.
     """
     from offbeat.detection.detector import Detector
     from offbeat.detection.storage import check_directory
     from offbeat.params import parse_changes
+    from offbeat.readings.spans import span_mask
     from offbeat.reporting import threshold_lines
 
     check_directory(out)
@@ -225,13 +245,14 @@ def calibrate(
     detector = Detector.load(model)
     folder = _read_for(detector, readings)
     for series in folder.series:
-        detector.calibrate(series, **changes.get("calibrate", {}))
+        normal = ~(span_mask(series, folder.labels) | span_mask(series, folder.exclude))
+        detector.calibrate(series, normal=normal, **changes.get("calibrate", {}))
     detector.save(out)
     typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))
 
 
 def progress(n_epochs: int) -> Callable[[Epoch], None]:
-    """Return a report that prints each epoch with the time left; on one line where a terminal shows it."""
+    """Return a report that prints a line for each epoch, with the time left at most."""
     import time
 
     begin = time.monotonic()
@@ -267,14 +288,16 @@ def _params(path: Path | None, changes: Sequence[str] = ()) -> Any:
     return load_params(path, parse_changes(changes))
 
 
-def _params_file(root: Path) -> Path | None:
-    path = root / "params.yaml"
-    return path if path.exists() else None
-
-
 def _read_for(detector: Detector, paths: list[Path]) -> Any:
-    """Return readings on the grid that a detector learnt."""
+    """Return readings on the grid that a detector learnt; those that come much slower or faster are refused."""
     period = detector.period
+    try:
+        found = _read(paths, None, detector.max_gap)
+    except ReadingsError:
+        pass  # too few or too irregular to tell their period
+    else:
+        for series in found.series:
+            detector.check_period(series, leeway=1.5)
     return _read(paths, period if isinstance(period, int) else str(period), detector.max_gap)
 
 
@@ -282,8 +305,14 @@ def _read(paths: list[Path], period: str | int | None, max_gap: int) -> Any:
     """Return one Folder of a folder of readings, or of files."""
     from offbeat.readings.folder import Folder, alike, read_folder, read_readings
 
+    for path in paths:
+        if not path.exists():
+            raise ReadingsError(f"{path} does not exist")
     if len(paths) == 1 and paths[0].is_dir():
         return read_folder(paths[0], period=period, max_gap=max_gap)
+    twice = {path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}
+    if twice:
+        raise ReadingsError(f"asset '{min(twice)}' is given twice: a file's name is its machine's, so name each once")
     for path in paths:
         if path.is_dir():
             raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
+from offbeat.readings.series import series_hash
 
 WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)artifacts")
 
@@ -34,11 +32,8 @@ def data_hash(fleet: Sequence[Prepared]) -> str:
     """Return the SHA-256 of the gridded readings, the segments, the masks and the spans of every asset."""
     digest = hashlib.sha256()
     for prepared in fleet:
-        series = prepared.series
-        stamps = series.index.asi8 if isinstance(series.index, pd.DatetimeIndex) else series.index.to_numpy(np.int64)
-        digest.update(json.dumps([series.asset, series.channels, str(series.period), vars(prepared.split)]).encode())
-        for array in (series.values, stamps, series.segment_starts, prepared.labelled, prepared.excluded):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(series_hash(prepared.series).encode() + json.dumps(vars(prepared.split)).encode())
+        digest.update(prepared.labelled.tobytes() + prepared.excluded.tobytes())
     return digest.hexdigest()
 
 

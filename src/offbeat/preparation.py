@@ -15,6 +15,7 @@ from offbeat.detection.scaling import Scaling, fit_scaling
 from offbeat.detection.windows import covered, reach_mask, window_starts
 from offbeat.errors import ReadingsError, StageError
 from offbeat.params import PrepareParams
+from offbeat.readings.channel_quality import LABEL_NAMES
 from offbeat.readings.folder import Folder
 from offbeat.readings.series import Series
 from offbeat.readings.spans import span_mask
@@ -208,6 +209,24 @@ def _starts(series: Series, rows: Rows, normal: BoolArray, window_size: int, nam
             "give more readings, mark fewer rows, raise prepare.max_gap or shorten prepare.window_size"
         )
     return starts
+
+
+def preparation_notes(folder: Folder, fleet: Sequence[Prepared]) -> list[str]:
+    """Return what a person should know of the readings before trusting what learns from them."""
+    notes = list(folder.notes)
+    notes += [
+        f"warning: channel '{channel}' is named like a label, and a model must not see labels"
+        for channel in fleet[0].series.channels
+        if channel.lower() in LABEL_NAMES
+    ]
+    for prepared in fleet:
+        notes += [f"{prepared.series.asset}: {note}" for note in prepared.series.notes]
+        notes += [
+            f"{prepared.series.asset}: warning: channel '{channel}' stands still in the training span; "
+            "any move of it will look large"
+            for channel in still_channels(prepared)
+        ]
+    return notes
 
 
 def still_channels(prepared: Prepared) -> list[str]:

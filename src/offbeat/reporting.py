@@ -19,7 +19,8 @@ POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more tha
 
 def events_table(results: Sequence[ScoreResult]) -> str:
     """Return the events of all assets as text: when, how long, how strong, which channels."""
-    rows = [["asset", "from", "to", "length", "peak / threshold", "leading channels"]]
+    timed = all(isinstance(result.index, pd.DatetimeIndex) for result in results)
+    rows = [["asset", "from (UTC)" if timed else "from", "to", "length", "peak / threshold", "leading channels"]]
     for result in results:
         period = _period(result.index)
         rows += [_row(result, event, period) for event in result.events]
@@ -54,8 +55,15 @@ def learning_warning(explained_variance: float) -> str:
     )
 
 
-def check_out(out: Path) -> None:
-    """Raise OffbeatError if scores cannot be written to `out`: before the work, not after it."""
+def check_out(out: Path, readings: Sequence[Path] = ()) -> None:
+    """Raise OffbeatError if scores cannot be written to `out`: before the work, not after it.
+
+    Nor must they overwrite the readings, or stand among them, where they would be read as readings.
+    """
+    if out.resolve() in {path.resolve() for path in readings} or out.resolve().parent in {
+        path.resolve() for path in readings
+    }:
+        raise OffbeatError(f"--out {out}: would stand among the readings, or in place of them: give another folder")
     if out.suffix not in (".csv", ".parquet"):
         raise OffbeatError(f"--out {out}: scores are written as .csv or .parquet")
     if not out.parent.is_dir():

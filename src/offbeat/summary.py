@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,12 +65,12 @@ def fit_summary(detector: Detector, explained_variance: float, replays: Sequence
 
 
 def threshold_warnings(detector: Detector) -> list[str]:
-    """Return why the false-alarm budget cannot be promised, one line for all assets of which the same is true."""
-    assets_of: dict[str, list[str]] = {}
+    """Return why the false-alarm budget cannot be promised, a line for the assets that differ in counts alone."""
+    alike: dict[str, list[tuple[str, str]]] = {}
     for name, calibration in detector.assets.items():
-        if calibration.threshold.warning:
-            assets_of.setdefault(calibration.threshold.warning, []).append(name)
-    return [f"Warning: {_listed(assets)}: {warning}" for warning, assets in assets_of.items()]
+        if warning := calibration.threshold.warning:
+            alike.setdefault(re.sub(r"got \d+", "", warning), []).append((name, warning))
+    return [f"Warning: {_listed([name for name, _ in same])}: {same[0][1]}" for same in alike.values()]
 
 
 def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance: float) -> Iterable[str]:

@@ -5,13 +5,14 @@ prepare_fleet ──► train_network ──► assemble ──► calibrate_fle
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
-from offbeat.errors import OffbeatError, ReadingsError
+from offbeat.errors import OffbeatError, ParamsError, ReadingsError
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params, load_params
 from offbeat.preparation import Prepared, laid_end_to_end, prepare_fleet
@@ -60,7 +61,13 @@ def fit(
     ReadingsError, ParamsError
         If the readings are too short or do not fit together, or a parameter is wrong.
     """
-    return fit_fleet(_as_folder(readings), load_params(changes=params), report=report).detector
+    loaded = load_params(changes=params)
+    for key in {"period", "max_gap"} & ((params or {}).get("prepare") or {}).keys():
+        if not isinstance(readings, Folder):
+            raise ParamsError(f"prepare.{key} shapes how readings are read: give it to Series.from_frame instead")
+    detector = fit_fleet(_as_folder(readings), loaded, report=report).detector
+    detector.log_warnings(detector.assets)
+    return detector
 
 
 def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None] | None = None) -> Fitted:
@@ -81,6 +88,7 @@ def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None]
 
 def load_trainer() -> Callable[..., Trained]:
     """Return the function that trains, where what it needs is installed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it loads
     try:
         from offbeat.models.network import train_network
     except ModuleNotFoundError as error:

@@ -82,7 +82,7 @@ def test_blocks_shorter_than_a_scores_reach_are_warned_of():
 @pytest.mark.parametrize("lack", ["scores", "normal rows"])
 def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(method, lack):
     bare = span_of(np.full(50, np.nan)) if lack == "scores" else span_of(normal=np.zeros(700, dtype=bool))
-    with pytest.raises(ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so lengthen the span"):
+    with pytest.raises(ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so give a longer calibr"):
         chosen(span_of(asset="pump-2"), bare, method=method)
 
 
@@ -92,3 +92,12 @@ def test_an_asset_without_a_whole_block_does_not_shorten_those_of_the_others():
     assert own == chosen(long, false_alarms_per_week=2.4)[0]
     assert borrowed.value == 1000.0  # never below its own highest score
     assert "got 1: borrowed the group's 100" in borrowed.warning
+
+
+def test_blocks_shrink_only_if_no_asset_has_a_whole_one():
+    # the longest normal runs are 5 and 6 of a reach of 7: both assets count blocks of 5
+    five, six = (span_of(normal=np.arange(700) % (n + 1) > 0, asset=f"pump-{n}") for n in (5, 6))
+    for threshold in chosen(five, six):
+        assert "blocks of 5 timesteps" in threshold.warning
+    for threshold in chosen(five, span_of(asset="pump-7")):
+        assert "shorter than" not in threshold.warning

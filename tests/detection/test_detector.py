@@ -9,7 +9,7 @@ import pytest
 
 from offbeat.detection.detector import Detector
 from offbeat.errors import ModelError, ParamsError, ReadingsError
-from offbeat.readings.series import Series
+from offbeat.readings.series import Series, series_hash
 
 # stride, delay, smoothing; the delay less half the smoothing is at least stride - 1
 WAYS = [(1, 0, 1), (1, 0, 4), (1, 6, 4), (2, 1, 1), (3, 4, 5), (3, 7, 2), (4, 7, 3), (8, 7, 1)]
@@ -225,6 +225,40 @@ def test_a_channel_without_a_reading_to_calibrate_with_is_named(make_detector, m
     values[:200, 1] = np.nan
     with pytest.raises(ReadingsError, match="'pump-2': channel 'speed' has no reading"):
         make_detector().calibrate(with_values(series, values))
+
+
+@pytest.mark.parametrize("asset", ["pump-1", "pump-2"])  # one known, one new to the detector
+@pytest.mark.parametrize("method", ["conformal", "quantile", "sigma"])
+def test_rows_that_are_not_normal_change_nothing_of_a_calibration(make_detector, make_series, asset, method):
+    series = make_series(asset=asset, seed=3)
+    normal = np.ones(400, dtype=bool)
+    normal[[*range(50, 60), *range(300, 304)]] = False
+    loud = series.values.copy()
+    loud[~normal] += [50, 700, 20]
+    one, other, unmasked = (
+        make_detector().calibrate(with_values(series, values), normal=mask, method=method).assets[asset]
+        for values, mask in ((series.values, normal), (loud, normal), (loud, None))
+    )
+    assert one.threshold == other.threshold != unmasked.threshold
+    np.testing.assert_array_equal(one.usual, other.usual)
+    np.testing.assert_array_equal(one.scaling.mean, other.scaling.mean)
+
+
+def test_a_calibration_tells_its_readings_and_its_changes_and_so_does_a_result(make_detector, make_series):
+    detector, series = make_detector(), make_series(asset="pump-2", seed=3)
+    detector.lineage = {"data_hash": "of the fit", "git_commit": "c0ffee"}
+    detector.calibrate(series, false_alarms_per_week=0.5)
+    origin = {"data_hash": series_hash(series), "false_alarms_per_week": "0.5"}
+    assert detector.assets["pump-2"].origin == origin
+    assert detector.score(series).lineage == {"git_commit": "c0ffee", **origin}
+    assert detector.lineage["data_hash"] == "of the fit"
+
+
+def test_a_threshold_of_the_fit_comes_from_where_the_detector_does(make_detector, make_series):
+    detector = make_detector()
+    detector.lineage = {"data_hash": "of the fit", "git_commit": "c0ffee"}
+    detector.assets["pump-1"] = replace(detector.assets["pump-1"], origin={})
+    assert detector.score(make_series(60)).lineage == detector.lineage
 
 
 def test_a_span_too_short_is_refused_and_changes_nothing(make_detector, make_series):

@@ -52,6 +52,9 @@ def test_save_and_load_give_equal_scores(make_detector, make_series, tmp_path, t
         assert (one.threshold, one.events) == (other.threshold, other.events)
     assert (loaded.period, loaded.max_gap, loaded.params) == (detector.period, detector.max_gap, detector.params)
     assert loaded.lineage == {"git_commit": "abc"}
+    for asset, calibration in detector.assets.items():
+        assert loaded.assets[asset].origin == calibration.origin
+    assert loaded.assets["pump 2/ä"].origin["method"] == "sigma"
 
 
 @pytest.mark.parametrize("period", [pd.Timedelta(1, unit="ns"), pd.Timedelta("1D 00:00:00.05"), 1, 600])

@@ -160,11 +160,11 @@ def test_events_stay_two_where_excluded_rows_part_them_and_one_where_those_are_l
     assert {replay.metrics["n_events"] for (_, asset), replay in replays.items() if asset == "pump-1"} == {n_events}
 
 
-def test_no_event_runs_on_over_a_long_gap(fleet_of, replayed, make_series):
+def test_a_label_over_a_long_gap_is_one_event(fleet_of, replayed, make_series):
     series = make_series(N + 10, gaps=[(360, 370)])
     replays, _ = replayed(fleet_of([series], labels=[(355, 365)]))
     assert series.segments == [(0, 360), (360, N)]
-    assert replays[LSTM, "pump-1"].metrics["n_events"] == 2
+    assert replays[LSTM, "pump-1"].metrics["n_events"] == 1
 
 
 def test_an_event_that_cannot_be_scored_is_missed(fleet_of, replayed, make_series):

@@ -1,6 +1,7 @@
 """Series: what is accepted, what is refused and how, and where each reading lands on the grid."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from naive import naive_grid
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.series import Series
+from offbeat.readings.series import Series, series_hash
 
 
 def frame(stamps, values=None, name="x"):
@@ -143,6 +144,36 @@ def test_row_of_is_the_first_at_or_after():
     assert series.row_of("2021-01-01") == 3
     with pytest.raises(ReadingsError, match="asset 'a' is indexed by times, got 7"):
         series.row_of(7)
+
+
+def test_a_series_remembers_the_longest_gap_that_stays_inside_a_segment():
+    assert Series.from_frame(frame([0, 1, 2]), "a").max_gap == 5
+    series = Series.from_frame(frame([0, 1, 2]), "a", max_gap=3)
+    assert series.max_gap == series.rows(0, 2).max_gap == series.in_order(["x"]).max_gap == 3
+
+
+def test_the_hash_of_a_series_changes_with_all_that_it_says_but_its_notes():
+    series = Series.from_frame(frame([0, 1, 2, 3]), "a")
+    assert series_hash(series) == series_hash(Series.from_frame(frame([0, 1, 2, 3]), "a"))
+    assert series_hash(series) == series_hash(replace(series, notes=("read twice",)))
+    touched = series.values.copy()
+    touched[3, 0] += 1e-9
+    changes = [
+        {"asset": "b"},
+        {"channels": ("y",)},
+        {"values": touched},
+        {"index": series.index + 1},
+        {"period": 2},
+        {"segment_starts": np.array([0, 2])},
+    ]
+    assert len({series_hash(replace(series, **change)) for change in [{}, *changes]}) == len(changes) + 1
+
+
+@pytest.mark.parametrize("value", [1.1e100, -1.1e100])
+def test_readings_too_large_to_square_are_refused_with_row_and_channel(value):
+    with pytest.raises(ReadingsError, match=r"asset 'a', row 1: channel 'x' is .* within ±1e\+100"):
+        Series.from_frame(frame([0, 1], [1.0, value]), "a")
+    assert Series.from_frame(frame([0, 1], [1.0, value / 1.1]), "a").values[1, 0] == value / 1.1
 
 
 def test_values_are_a_read_only_copy():

@@ -44,13 +44,16 @@ def test_spans_stand_in_order_and_an_embargo_apart(make_series, test_start):
         assert split.test == (test_start or split.test[0], 300)
 
 
-def test_a_test_start_behind_the_readings_leaves_no_test_span(make_series):
-    assert split_of(make_series(100), test_start=100).test == (100, 100)
-
-
-def test_a_test_span_with_room_for_nothing_but_the_embargo_is_empty(make_series):
-    split = split_of(make_series(100), embargo=8, calibration=0.38)  # 98 rows would leave 2 for an embargo of 8
-    assert (split.calibration, split.test) == ((68, 92), (100, 100))
+@pytest.mark.parametrize(
+    ("test_start", "options"),
+    [
+        (100, {}),  # behind the last reading
+        (None, {"embargo": 8, "calibration": 0.38}),  # 98 rows would leave 2 for an embargo of 8
+    ],
+)
+def test_an_empty_test_span_is_refused(make_series, test_start, options):
+    with pytest.raises(ReadingsError, match="'pump-1': its test span has 0 of 100 rows and needs 1: give more readi"):
+        split_of(make_series(100), test_start, **options)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_a_test_span_with_room_for_nothing_but_the_embargo_is_empty(make_series)
     ],
 )
 def test_a_span_without_room_for_a_window_is_named_with_its_rows(make_series, n, options, span, rows):
-    with pytest.raises(ReadingsError, match=rf"'pump-1': its {span} span has {rows} of {n} rows, a window takes 8: "):
+    with pytest.raises(ReadingsError, match=rf"'pump-1': its {span} span has {rows} of {n} rows and needs 8: "):
         split_of(make_series(n), **options)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Calibration:
     scaling: Scaling
     usual: FloatArray  # (F,) usual error of each channel, scaled units squared
     threshold: Threshold
+    # where the threshold comes from if not from the fit: data_hash and the params changed
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def budget_rate(params: CalibrateParams, period_s: float | None) -> float:
@@ -76,8 +78,8 @@ def choose_thresholds(
         if not n_timesteps:
             raise ReadingsError(
                 f"asset '{span.asset}': no score in its calibration span rests on normal readings alone: "
-                f"it takes {reach} normal timesteps in a row, so lengthen the span (prepare.calibration_share) or "
-                "shorten prepare.window_size"
+                f"it takes {reach} normal timesteps in a row, so give a longer calibration span or train "
+                "with a shorter prepare.window_size"
             )
     if params.method == "quantile":
         return [quantile_threshold(span.scores[span.normal], params.quantile) for span in spans]

@@ -5,9 +5,11 @@ Batch, stream and service score through this one class, so that they give the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,7 @@ from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, 
 from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.params import CalibrateParams, changed
 from offbeat.readings.messages import duration_text
-from offbeat.readings.series import Series
+from offbeat.readings.series import Series, series_hash
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 SCORE_KEYS = {"stride", "delay", "smoothing", "merge_gap"}  # of params.yaml's `calibrate`; the others choose thresholds
@@ -84,19 +86,26 @@ class Detector:
         ReadingsError
             If no segment is as long as a window.
         """
+        self._check(series)
         if series.asset not in self.assets:
             known = ", ".join(sorted(self.assets)) or "none"
             raise ModelError(
                 f"asset '{series.asset}' was never calibrated (known: {known}): "
-                "call calibrate with a span of its normal readings first"
+                "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
             )
         calibration = self.assets[series.asset]
         by_channel = self._channel_scores(series, calibration)
         return score_result(
-            series, self.channels, by_channel, calibration.threshold.value, self.params.merge_gap, self._settled(series)
+            series,
+            self.channels,
+            by_channel,
+            calibration.threshold.value,
+            self.params.merge_gap,
+            self._settled(series),
+            {**self.lineage, **calibration.origin},
         )
 
-    def calibrate(self, series: Series, **changes: object) -> Detector:
+    def calibrate(self, series: Series, *, normal: BoolArray | None = None, **changes: object) -> Detector:
         """Choose the threshold of an asset from a span of its normal readings, in place; return the detector.
 
         An asset that is new to the detector gets its scaling and usual errors from the first half of the span and its
@@ -106,6 +115,8 @@ class Detector:
         ----------
         series : Series
             Normal readings, none of them in the training span.
+        normal : ndarray of shape (n_timesteps,), bool, optional
+            Which of them are; all by default. A score counts if all readings that shape it are.
         **changes
             Keys of params.yaml's `calibrate` that choose the threshold, such as `false_alarms_per_week=0.5`.
 
@@ -119,27 +130,43 @@ class Detector:
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
-        counts = self._settled(series)
+        usable = np.ones(series.n_timesteps, dtype=bool) if normal is None else normal
+        counts = reach_mask(usable, series.segment_starts, self.context, self.delay)
         known = self.assets.get(series.asset)
         if known is None:
             half = series.n_timesteps // 2
-            known = self.learn_asset(series.rows(0, half))
+            known = self.learn_asset(series.rows(0, half), usable[:half])
             counts[: half + self.context] = False  # no reading serves both
         span = CalibrationSpan(series.asset, self.scores(series, known), counts, series.segment_starts)
         [threshold] = self.choose_thresholds([span], params)
-        self.assets[series.asset] = replace(known, threshold=threshold)
+        origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
+        self.assets[series.asset] = replace(known, threshold=threshold, origin=origin)
+        self.log_warnings([series.asset])
         return self
 
-    def learn_asset(self, series: Series) -> Calibration:
-        """Return scaling and usual errors of a new asset from normal readings; its threshold is infinite."""
+    def log_warnings(self, assets: Iterable[str]) -> None:
+        """Log, for people who call from Python, which thresholds promise less than the budget asks for."""
+        for asset in assets:
+            if warning := self.assets[asset].threshold.warning:
+                logging.getLogger(__name__).warning("asset '%s': %s", asset, warning)
+
+    def learn_asset(self, series: Series, normal: BoolArray) -> Calibration:
+        """Return scaling and usual errors of a new asset from the rows (T,) that are normal; its threshold is infinite.
+
+        Raises
+        ------
+        ModelError, ReadingsError
+            As `calibrate`.
+        """
         self._check(series)
-        values = self._ordered(series)
+        values = self._ordered(series)[normal]
         for channel, column in zip(self.channels, values.T, strict=True):
             if np.isnan(column).all():
                 raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
         elsewhere = [known.scaling.scale for known in self.assets.values()]
         scaling = fit_scaling(values, self.clip, np.median(elsewhere, axis=0) if elsewhere else None)
-        usual = usual_errors(self.errors(series, scaling))
+        whole = reach_mask(normal, series.segment_starts, self.window_size - 1, 0)
+        usual = usual_errors(self.errors(series, scaling)[whole])
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
 
     def scores(self, series: Series, calibration: Calibration) -> FloatArray:
@@ -199,6 +226,16 @@ class Detector:
     def _ordered(self, series: Series) -> FloatArray:
         return series.values[:, [series.channels.index(channel) for channel in self.channels]]
 
+    def check_period(self, series: Series, leeway: float = 1.0) -> None:
+        """Raise ModelError if a series' period is not the detector's, or more than `leeway` times off."""
+        theirs: Any = series.period
+        own: Any = self.period
+        if type(theirs) is not type(own) or not 1 / leeway <= theirs / own <= leeway:
+            raise ModelError(
+                f"asset '{series.asset}': readings every {duration_text(series.period)}, the model learnt from "
+                f"readings every {duration_text(self.period)}: resample them, or train a model on such readings"
+            )
+
     def _check(self, series: Series) -> None:
         missing = [c for c in self.channels if c not in series.channels]
         extra = [c for c in series.channels if c not in self.channels]
@@ -209,11 +246,7 @@ class Detector:
                 + (f"; unknown to it: {', '.join(extra)}" if extra else "")
                 + ": give the same columns, or train a model on these"
             )
-        if series.period != self.period:
-            raise ModelError(
-                f"asset '{series.asset}': readings every {duration_text(series.period)}, the model learnt from "
-                f"readings every {duration_text(self.period)}: resample them, or train a model on such readings"
-            )
+        self.check_period(series)
         longest = max((stop - start for start, stop in series.segments), default=0)
         if longest < self.window_size:
             raise ReadingsError(

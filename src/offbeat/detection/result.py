@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,10 @@ class ScoreResult:
     events : tuple of Event
         The runs of `alarms`.
     settled : ndarray of shape (T,), bool
-        Where the score had all the readings before it that it asks for, and no later reading will change it.
+        Where the score had all the readings before it that it asks for, and no later reading will change it. A pause
+        between two alarms becomes part of them up to `merge_gap` timesteps later.
+    lineage : mapping of str to str
+        Data hash, params hash, commit and version behind the scores; after `calibrate`, its data hash and changes.
     """
 
     asset: str
@@ -56,6 +60,7 @@ class ScoreResult:
     channel_shares: FloatArray
     events: tuple[Event, ...]
     settled: BoolArray
+    lineage: Mapping[str, str]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a timestep: asset, score, threshold, alarm and `share.<channel>`."""
@@ -74,6 +79,7 @@ def score_result(
     threshold: float,
     merge_gap: int,
     settled: BoolArray,
+    lineage: Mapping[str, str],
 ) -> ScoreResult:
     """Return the result of channel scores (T, F) at a threshold."""
     scores, shares = anomaly_scores(by_channel), channel_shares(by_channel)
@@ -89,7 +95,9 @@ def score_result(
         )
         for start, stop in events_of(alarms, series.segment_starts).tolist()
     )
-    return ScoreResult(series.asset, channels, series.index, scores, threshold, alarms, shares, events, settled)
+    return ScoreResult(
+        series.asset, channels, series.index, scores, threshold, alarms, shares, events, settled, lineage
+    )
 
 
 def _leading(channels: tuple[str, ...], scores: FloatArray, shares: FloatArray) -> tuple[tuple[str, float], ...]:

@@ -5,6 +5,7 @@ One session is made once and shared; it takes batches small enough to stay in th
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class Runtime:
     """
 
     def __init__(self, graph: bytes) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it reads this when it loads
         import onnxruntime  # here, so that reading a detector's card costs nothing
 
         options = onnxruntime.SessionOptions()

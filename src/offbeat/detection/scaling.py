@@ -25,11 +25,6 @@ class Scaling:
         scaled: FloatArray = np.clip((values - self.mean) / self.scale, -self.clip, self.clip).astype(np.float32)
         return scaled
 
-    def invert(self, scaled: FloatArray) -> FloatArray:
-        """Return scaled readings in the readings' units."""
-        values: FloatArray = scaled * self.scale + self.mean
-        return values
-
 
 def fit_scaling(values: FloatArray, clip: float, usual_scale: FloatArray | None = None) -> Scaling:
     """Return mean and standard deviation of each channel of values (T, F), missing readings left out.

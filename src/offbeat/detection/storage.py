@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ def save_detector(detector: Detector, directory: Path) -> None:
 
 def check_directory(directory: Path) -> None:
     """Raise ModelError if a detector must not be written to `directory`, because other things stand there."""
+    if directory.parent.exists() and not os.access(directory.parent, os.W_OK):
+        raise ModelError(f"{directory}: its folder cannot be written to; give another place")
     if directory.exists() and not directory.is_dir():
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
@@ -72,7 +75,7 @@ def load_detector(directory: Path) -> Detector:
             max_gap=card["max_gap"],
             clip=card["clip"],
             params=CalibrateParams.model_validate(card["params"]),
-            assets={name: _calibration_from(asset, card["clip"]) for name, asset in card["assets"].items()},
+            assets={name: _calibration_from(asset, card) for name, asset in card["assets"].items()},
             lineage=card["lineage"],
         )
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
@@ -130,12 +133,15 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
         "method": threshold.method,
         "promised_alarm_rate": threshold.promised_alarm_rate,
         "warning": threshold.warning,
+        "origin": dict(calibration.origin),
     }
 
 
-def _calibration_from(stored: dict[str, Any], clip: float) -> Calibration:
+def _calibration_from(stored: dict[str, Any], card: dict[str, Any]) -> Calibration:
     mean, scale, usual = (np.array(stored[key], dtype=np.float64) for key in ("mean", "scale", "usual_error"))
+    if len({len(values) for values in (mean, scale, usual)}) > 1 or len(mean) != len(card["channels"]):
+        raise ValueError(f"an asset has {len(mean)}, {len(scale)} and {len(usual)} numbers, not one for each channel")
     threshold = Threshold(
         float(stored["threshold"]), stored["method"], stored["promised_alarm_rate"], stored["warning"]
     )
-    return Calibration(Scaling(mean, scale, clip), usual, threshold)
+    return Calibration(Scaling(mean, scale, card["clip"]), usual, threshold, stored["origin"])

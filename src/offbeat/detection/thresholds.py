@@ -14,7 +14,6 @@ import numpy as np
 from offbeat.detection.events import events_of
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
-
 # Of normal blocks that may go over a threshold, however large the budget: alarms are counted, and one that never ends
 # would count once.
 LARGEST_SHARE = 0.1
@@ -81,10 +80,11 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     -------
     Threshold
         At most a share a = 1 - exp(-alarm_rate · block_size) of new normal blocks goes over it, in expectation over
-        exchangeable blocks: that share of blocks has an alarm where alarms come at random at that rate. a is `LARGEST_SHARE`
-        at most, which promises fewer alarms than the budget allows. It takes 1/a - 1 blocks to promise a. An asset with fewer borrows the group's, and stays above its own highest
-        maximum; then the promise holds on average over the group, and the warning says so. If those are too few as
-        well, the threshold is the highest of all, over which a share 1 / (n + 1) of blocks goes.
+        exchangeable blocks: that share of blocks has an alarm where alarms come at random at that rate. a is at most
+        `LARGEST_SHARE`, which promises fewer alarms than a large budget allows. It takes 1/a - 1 blocks to promise
+        it. An asset with fewer borrows the group's, and stays above its own highest maximum; then the promise holds
+        on average over the group, and the warning says so. If those are too few as well, the threshold is the
+        highest of all, over which a share 1 / (n + 1) of blocks goes.
 
     Notes
     -----

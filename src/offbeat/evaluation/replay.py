@@ -152,11 +152,9 @@ def _test_metrics(prepared: Prepared, scores: FloatArray, alarms: BoolArray, max
 
 
 def _cuts(prepared: Prepared, rows: IntArray) -> IntArray:
-    """Return where events must not run on among the kept rows: over a long gap, or over unlabelled rows left out."""
-    segment = np.searchsorted(prepared.series.segment_starts, rows, side="right")
+    """Return where events must not run on among the kept rows: over unlabelled rows that were left out."""
     unlabelled = np.cumsum(~prepared.labelled)
-    left_out = unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]  # between a kept row and the next
-    return np.flatnonzero(np.r_[True, (np.diff(segment) > 0) | left_out])
+    return np.flatnonzero(np.r_[True, unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]])
 
 
 def _promise(threshold: Threshold, detector: Detector, period_s: float | None) -> dict[str, float]:

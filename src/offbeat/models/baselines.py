@@ -62,7 +62,8 @@ def pca_scores(scaled: FloatArray, training: FloatArray, n_components: int) -> F
     Differs: the two statistics are added in units of their means instead of each having its own limit.
     """
     n_kept = max(1, min(n_components, scaled.shape[1] - 1, len(training) - 1))
-    pca = PCA(n_components=n_kept, svd_solver="full").fit(np.nan_to_num(training, nan=0.0))
+    with np.errstate(invalid="ignore", divide="ignore"):  # the share of variance, where nothing varies
+        pca = PCA(n_components=n_kept, svd_solver="full").fit(np.nan_to_num(training, nan=0.0))
 
     def statistics(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         filled = np.nan_to_num(rows, nan=0.0)

@@ -16,6 +16,7 @@ GRADES = "ABCDF"
 # a channel gets the first grade whose limits it keeps: share missing, share of the longest constant stretch, outliers
 LIMITS = {"A": (0.01, 0.10, 0.001), "B": (0.05, 0.25, 0.01), "C": (0.20, 0.50, 0.03), "D": (0.50, 0.90, 0.10)}
 OUTLIER_SIGMAS = 10
+CODE_STAY = 3  # timesteps in a row; an error code stays for fewer on average
 FEW_LEVELS = 10  # a channel of so few distinct values is a switch or a counter: it may stand still for long
 LABEL_NAMES = ("label", "labels", "anomaly", "is_anomaly", "changepoint", "target", "fault", "class")
 
@@ -112,7 +113,22 @@ def _longest_constant(values: FloatArray, runs: IntArray) -> int:
 
 
 def _outlier_share(present: FloatArray) -> float:
-    distance = np.abs(present - np.median(present))
-    low, high = np.quantile(present, [0.05, 0.95])
-    sigma = max(1.4826 * np.median(distance), (high - low) / 3.29)
-    return float((distance > OUTLIER_SIGMAS * sigma).mean()) if sigma > 0 else 0.0
+    core = _without_codes(present)
+    median = np.median(core)
+    low, high = np.quantile(core, [0.05, 0.95])
+    sigma = max(1.4826 * np.median(np.abs(core - median)), (high - low) / 3.29)
+    return float((np.abs(present - median) > OUTLIER_SIGMAS * sigma).mean()) if sigma > 0 else 0.0
+
+
+def _without_codes(present: FloatArray) -> FloatArray:
+    """Leave out a lowest or highest value that comes again and again, but never stays: it may be an error code.
+
+    Else a code in one reading of twenty would count as the channel's spread. A machine that is off stays off.
+    """
+    kept = np.ones(len(present), dtype=bool)
+    for extreme in (present.min(), present.max()):
+        at = present == extreme
+        n_stretches = int((at & ~np.append(False, at[:-1])).sum())
+        if 1 < at.sum() < CODE_STAY * n_stretches:
+            kept &= ~at
+    return present[kept] if 2 * kept.sum() >= len(present) else present

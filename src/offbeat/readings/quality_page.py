@@ -55,12 +55,12 @@ def _block(quality: AssetQuality) -> str:
     ]
     width = max([len("channel"), *(len(channel.channel) for channel in quality.channels)])
     head = ("missing", "constant", "min", "max", "mean", "std", "distinct", "outliers")
-    lines.append(f"    {'channel':<{width}}  grade" + "".join(f"{title:>10}" for title in head))
+    lines.append(f"    {'channel':<{width}}  grade" + "".join(f"{title:>11}" for title in head))
     for one in quality.channels:
-        numbers = "".join(f"{number:>10.4g}" for number in (one.minimum, one.maximum, one.mean, one.std))
+        numbers = "".join(f"{number:>11.4g}" for number in (one.minimum, one.maximum, one.mean, one.std))
         lines.append(
-            f"    {one.channel:<{width}}    {one.grade}  {one.missing_share:>10.1%}{one.longest_constant:>10,}"
-            f"{numbers}{one.n_distinct:>10,}{one.outlier_share:>10.2%}"
+            f"    {one.channel:<{width}}    {one.grade}  {one.missing_share:>11.1%}{one.longest_constant:>11,}"
+            f"{numbers}{one.n_distinct:>11,}{one.outlier_share:>11.2%}"
         )
     return "\n".join(lines)
 

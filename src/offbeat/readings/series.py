@@ -6,6 +6,8 @@ where readings stay away for long the rows stop and a new segment begins, so no 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +21,7 @@ from offbeat.readings.messages import Source
 from offbeat.typing import FloatArray, IntArray
 
 DEFAULT_MAX_GAP = 5  # timesteps
+LARGEST_READING = 1e100  # its square is still a number; no sensor reads more
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class Series:
         First row of each stretch that no long gap interrupts; begins with 0.
     notes : tuple of str
         What reading did, in words: rows merged, readings moved to the grid, gaps.
+    max_gap : int
+        Longest run of timesteps without a reading that stays inside a segment.
     """
 
     asset: str
@@ -47,6 +52,7 @@ class Series:
     period: pd.Timedelta | int
     segment_starts: IntArray
     notes: tuple[str, ...] = ()
+    max_gap: int = DEFAULT_MAX_GAP
 
     def __post_init__(self) -> None:
         assert self.values.shape == (len(self.index), len(self.channels)), "values must be (T, F)"
@@ -191,7 +197,16 @@ def series_from_frame(
     readings = Readings(_stamps(df.index, source), values, channels, source, is_time, is_local)
     grid = to_grid(readings, period, max_gap)
     index = pd.DatetimeIndex(grid.stamps.astype("M8[ns]"), tz="UTC") if is_time else pd.Index(grid.stamps)
-    return Series(asset, channels, grid.values, index, grid.period, grid.segment_starts, (*notes, *grid.notes))
+    return Series(asset, channels, grid.values, index, grid.period, grid.segment_starts, (*notes, *grid.notes), max_gap)
+
+
+def series_hash(series: Series) -> str:
+    """Return the SHA-256 of a series: its name, channels, period, timestamps, readings and segments."""
+    head = json.dumps([series.asset, series.channels, str(series.period)])
+    digest = hashlib.sha256(head.encode())
+    for array in (series.values, series.stamps, series.segment_starts):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def as_utc(when: pd.Timestamp) -> pd.Timestamp:
@@ -218,12 +233,12 @@ def _values(df: pd.DataFrame, channels: tuple[str, ...], source: Source) -> Floa
                 "convert it (pandas.to_numeric) or drop it"
             )
     values = df.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)  # (n, F)
-    infinite = np.isinf(values)
-    if infinite.any():
-        row, column = (int(place[0]) for place in np.nonzero(infinite))
+    wild = np.abs(values) > LARGEST_READING
+    if wild.any():
+        row, column = (int(place[0]) for place in np.nonzero(wild))
         raise ReadingsError(
             f"{source.row(row)}: channel {channels[column]!r} is {values[row, column]}: "
-            "a reading must be finite; leave it empty if it is missing"
+            f"a reading must be finite and within ±{LARGEST_READING:g}; leave it empty if it is missing"
         )
     return values
 

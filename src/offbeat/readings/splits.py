@@ -68,10 +68,11 @@ def split_rows(
         test=(test_start, n_timesteps),
     )
     for name, (start, stop) in vars(split).items():
-        if stop - start < embargo and name != "test":
+        needed = 1 if name == "test" else embargo
+        if stop - start < needed:
             raise ReadingsError(
                 f"asset '{series.asset}': its {name.replace('_', '-')} span has {max(stop - start, 0)} of "
-                f"{n_timesteps} rows, a window takes {embargo}: give more readings, a shorter prepare.window_size, "
+                f"{n_timesteps} rows and needs {needed}: give more readings, a shorter prepare.window_size, "
                 f"or a larger share to this span"
             )
     return split

@@ -138,6 +138,7 @@ def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping
         period=period,
         segment_starts=arrays["segment_starts"],
         notes=tuple(asset["notes"]),
+        max_gap=card["prepare"]["max_gap"],
     )
     return Prepared(
         series=series,

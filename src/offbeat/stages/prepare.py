@@ -7,7 +7,7 @@ from pathlib import Path
 from offbeat.files import period_to_json
 from offbeat.lineage import data_hash
 from offbeat.params import PrepareParams
-from offbeat.preparation import prepare_fleet, still_channels
+from offbeat.preparation import preparation_notes, prepare_fleet
 from offbeat.readings.folder import read_folder
 from offbeat.stages.artifacts import PREPARED, write_prepared
 
@@ -25,12 +25,5 @@ def run(prepare: PrepareParams, *, root: Path) -> list[str]:
     }
     write_prepared(root / PREPARED, fleet, card)
     n_windows = sum(len(prepared.starts) for prepared in fleet)
-    lines = [f"{len(fleet)} assets, {len(first.channels)} channels, {n_windows} windows to learn from", *folder.notes]
-    for prepared in fleet:
-        lines += [f"{prepared.series.asset}: {note}" for note in prepared.series.notes]
-        lines += [
-            f"{prepared.series.asset}: warning: channel '{channel}' stands still in the training span; "
-            "any move of it will look large"
-            for channel in still_channels(prepared)
-        ]
-    return lines
+    about = f"{len(fleet)} assets, {len(first.channels)} channels, {n_windows} windows to learn from"
+    return [about, *preparation_notes(folder, fleet)]
