@@ -27,7 +27,7 @@ from offbeat.readings.public_tables import (
 )
 from offbeat.typing import FloatArray
 
-_NO_LABELS = "no labels, so all of it is for training; check that the rig runs as in the labelled files"
+_NO_LABELS = "no labels; check that the rig runs as in the labelled files, or leave this run out"
 
 
 def read_nab(source: Path) -> Iterator[PublicSeries]:
