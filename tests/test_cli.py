@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,27 @@ def test_validate_grades_and_fails_on_an_unreadable_file(folder: Path, tmp_path:
     assert "oops" in printed
 
 
+def test_validate_says_if_training_would_refuse_the_readings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["validate", folder, "-S", "prepare.window_size=200"]
+    assert "training would refuse these readings: asset 'a': its " in refused(monkeypatch, capsys, *arguments)
+
+
+def test_validate_reads_a_params_file_and_single_changes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packaged = (Path(__file__).resolve().parents[1] / "params.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(re.sub(r"window_size: \d+", "window_size: 200", packaged))
+    arguments = ["validate", folder, "--params", tmp_path / "mine.yaml"]
+    assert "training would refuse" in refused(monkeypatch, capsys, *arguments)
+    invoke(*arguments, "-S", "prepare.window_size=16")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert invoke("--version") == f"offbeat {version('offbeat')}\n"
+
+
 def test_simulate_refuses_a_folder_that_holds_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,14 +141,15 @@ def test_simulate_refuses_a_folder_that_holds_something(
     ("arguments", "words"),
     [
         (["score", "{folder}", "--model", "{tmp}/nothing"], ["nothing", "not a whole detector folder"]),
-        (["score", "{tmp}/none.csv", "--model", "{model}"], ["none.csv"]),
+        (["score", "{tmp}/none.csv", "--model", "{model}"], ["none.csv does not exist"]),
+        (["score", "{folder}", "--model", "{model}", "--out", "{folder}/scores.csv"], ["among the readings"]),
         (["score", "{folder}", "--model", "{model}", "--out", "{tmp}/scores.txt"], [".csv or .parquet"]),
         (["score", "{folder}", "--model", "{model}", "--out", "{tmp}/no/scores.csv"], ["does not exist"]),
         (["train", "{folder}", "--out", "{tmp}/m", "-S", "train.epoch=3"], ["train.epoch", "did you mean 'epochs'"]),
         (["train", "{folder}", "--out", "{tmp}/m", "-S", "train.epochs=0"], ["train.epochs=0"]),
         (["train", "{folder}", "--out", "{tmp}/m", "-S", "epochs"], ["section.key=value"]),
         (["train", "{folder}", "--out", "{folder}"], ["holds other files"]),
-        (["train", "{tmp}/none", "--out", "{tmp}/m"], ["none"]),
+        (["train", "{tmp}/none", "--out", "{tmp}/m"], ["none does not exist"]),
         (["run", "calibrate", "--root", "{root}"], ["run the stages before this one"]),
     ],
 )
@@ -155,6 +179,60 @@ def test_a_machine_the_model_never_saw_is_refused_with_the_remedy(
     message = refused(monkeypatch, capsys, "score", path, "--model", model)
     assert "stranger" in message
     assert "calibrate" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "out"),
+    [
+        ("{folder}", "{folder}/readings/a.csv"),
+        ("{folder}", "{folder}/labels.csv"),
+        ("{folder}/readings/a.csv", "{folder}/readings/a.csv"),
+    ],
+)
+def test_scores_never_overwrite_what_they_are_scores_of(
+    folder: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: str,
+    out: str,
+) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")
+    before = Path(out.format(folder=own)).read_bytes()
+    arguments = ["score", given.format(folder=own), "--model", model, "--out", out.format(folder=own)]
+    assert "--out" in refused(monkeypatch, capsys, *arguments)
+    assert Path(out.format(folder=own)).read_bytes() == before
+
+
+@pytest.mark.parametrize("step", [2, 10])
+def test_readings_of_another_period_are_refused_with_both(
+    folder: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+) -> None:
+    pd.read_csv(folder / "readings" / "a.csv").iloc[::step].to_csv(tmp_path / "a.csv", index=False)
+    message = refused(monkeypatch, capsys, "score", tmp_path / "a.csv", "--model", model)
+    assert f"readings every {step} min, the model learnt from readings every 1 min" in message
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "exclude.csv"])
+def test_a_calibration_leaves_out_what_the_folder_labels_and_excludes(
+    folder: Path, model: Path, tmp_path: Path, name: str
+) -> None:
+    def threshold_of(own: Path, out: str) -> float:
+        invoke("calibrate", own, "--model", model, "--out", tmp_path / out)
+        return offbeat.Detector.load(tmp_path / out).assets["b"].threshold.value
+
+    own = shutil.copytree(folder, tmp_path / "own")
+    spans = (own / "labels.csv").read_text()
+    (own / "labels.csv").unlink()
+    known_as_normal = threshold_of(own, "all")
+    (own / name).write_text(spans.replace("kind", "reason") if name == "exclude.csv" else spans)
+    assert threshold_of(own, "some") < known_as_normal
 
 
 def test_a_model_of_other_channels_is_refused_by_name(

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-REQUIREMENTS = re.findall(r"^[A-Za-z0-9].*(?:\\\n.*)*", LOCK, flags=re.MULTILINE)  # with its continued lines
+REQUIREMENTS = [text for text in re.split(r"\n(?=\S)", LOCK) if not text.startswith("#")]  # with continued lines
 VERSIONS = {re.split(r"[=\[]", text)[0]: re.search(r"==([\d.]+)", text)[1] for text in REQUIREMENTS}
 CAPS = {"pandas": (3,), "numpy": (2, 5), "tensorflow": (2, 22)}  # the first version that is known not to work, or not
 
@@ -22,7 +22,7 @@ def declared() -> list[str]:
     return [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
 
 
-@pytest.mark.parametrize("place", ["http", "--index-url", "--extra-index-url", "--find-links"])
+@pytest.mark.parametrize("place", ["http:", "https:", "--index-url", "--extra-index-url", "--find-links"])
 def test_the_lock_names_no_place_to_install_from(place: str) -> None:
     assert place not in LOCK
 

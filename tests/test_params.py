@@ -183,3 +183,11 @@ def test_a_file_that_is_no_params_file_is_named(tmp_path, content, said):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     assert "nowhere.yaml: not a readable YAML file" in error_of(tmp_path / "nowhere.yaml")
+
+
+def test_lead_and_overlap_share_the_delay():
+    # half of the delay goes to the mean that smooths, at most half of the mean; the rest to windows that end later
+    for delay, smoothing in product(range(12), range(1, 12)):
+        params = load_params(changes={"calibrate": {"stride": 1, "delay": delay, "smoothing": smoothing}}).calibrate
+        assert params.lead == min(delay // 2, smoothing // 2)
+        assert params.lead + params.overlap == delay

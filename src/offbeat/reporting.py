@@ -60,9 +60,8 @@ def check_out(out: Path, readings: Sequence[Path] = ()) -> None:
 
     Nor must they overwrite the readings, or stand among them, where they would be read as readings.
     """
-    if out.resolve() in {path.resolve() for path in readings} or out.resolve().parent in {
-        path.resolve() for path in readings
-    }:
+    taken = {place.resolve() for path in readings for place in (path, path / "readings")}
+    if out.resolve() in taken or out.resolve().parent in taken:
         raise OffbeatError(f"--out {out}: would stand among the readings, or in place of them: give another folder")
     if out.suffix not in (".csv", ".parquet"):
         raise OffbeatError(f"--out {out}: scores are written as .csv or .parquet")

@@ -82,7 +82,9 @@ def test_blocks_shorter_than_a_scores_reach_are_warned_of():
 @pytest.mark.parametrize("lack", ["scores", "normal rows"])
 def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(method, lack):
     bare = span_of(np.full(50, np.nan)) if lack == "scores" else span_of(normal=np.zeros(700, dtype=bool))
-    with pytest.raises(ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so give a longer calibr"):
+    with pytest.raises(
+        ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so give a longer calibr"
+    ):
         chosen(span_of(asset="pump-2"), bare, method=method)
 
 
@@ -101,3 +103,9 @@ def test_blocks_shrink_only_if_no_asset_has_a_whole_one():
         assert "blocks of 5 timesteps" in threshold.warning
     for threshold in chosen(five, span_of(asset="pump-7")):
         assert "shorter than" not in threshold.warning
+
+
+@pytest.mark.parametrize("budget", [2.4, 50.0])  # one that the group's blocks cannot keep either, one that they can
+def test_an_asset_without_a_whole_block_stays_above_its_own_scores_where_the_group_is_too_small(budget):
+    short = span_of(np.full(5, 1000.0), asset="pump-2")
+    assert chosen(span_of(SCORES[:21]), short, false_alarms_per_week=budget)[1].value == 1000.0

@@ -174,7 +174,7 @@ def test_settled_scores_have_their_context_before_and_their_delay_after_in_one_s
 
 def test_an_unknown_asset_is_refused_with_a_remedy_and_scored_once_calibrated(make_detector, make_series):
     detector, other = make_detector(), make_series(300, asset="pump-2", seed=2)
-    with pytest.raises(ModelError, match=r"'pump-2' was never calibrated \(known: pump-1\): call calibrate"):
+    with pytest.raises(ModelError, match=r"'pump-2' was never calibrated \(known: pump-1\): calibrate it"):
         detector.score(other)
     before = detector.assets["pump-1"]
     assert detector.calibrate(other) is detector
@@ -252,6 +252,16 @@ def test_a_calibration_tells_its_readings_and_its_changes_and_so_does_a_result(m
     assert detector.assets["pump-2"].origin == origin
     assert detector.score(series).lineage == {"git_commit": "c0ffee", **origin}
     assert detector.lineage["data_hash"] == "of the fit"
+
+
+def test_a_promise_weaker_than_the_budget_is_logged_with_its_asset(make_detector, make_series, caplog):
+    detector = make_detector()
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="offbeat"):
+        detector.calibrate(make_series(asset="pump-2"), false_alarms_per_week=0.01)
+        detector.calibrate(make_series(asset="pump-3"), method="sigma")
+    [message] = caplog.messages
+    assert message == f"asset 'pump-2': {detector.assets['pump-2'].threshold.warning}"
 
 
 def test_a_threshold_of_the_fit_comes_from_where_the_detector_does(make_detector, make_series):

@@ -17,7 +17,9 @@ ARRAYS = ("labelled", "excluded", "scaled", "starts", "held_out_starts")
 
 
 def fleet_of(series, window_size=8):
-    params = load_params(changes={"prepare": {"window_size": window_size}, "calibrate": {"delay": 0}}).prepare
+    params = load_params(
+        changes={"prepare": {"window_size": window_size, "max_gap": 2}, "calibrate": {"delay": 0}}
+    ).prepare
     index = series[0].index
     labels, exclude = (Span(series[0].asset, index[a], index[b]) for a, b in ((50, 60), (350, 360)))
     fleet = prepare_fleet(Folder(tuple(series), (labels,), (exclude,)), params)
@@ -55,7 +57,7 @@ def test_a_prepared_fleet_comes_back_exactly(make_series, tmp_path, timed):
         assert same(new.series.values, old.series.values)
         assert same(new.series.segment_starts, old.series.segment_starts)
         pd.testing.assert_index_equal(new.series.index, old.series.index, exact=True, check_names=False)
-        for name in ("asset", "channels", "period", "notes"):
+        for name in ("asset", "channels", "period", "notes", "max_gap"):
             assert getattr(new.series, name) == getattr(old.series, name)
         assert type(new.series.period) is type(old.series.period)
         assert new.split == old.split

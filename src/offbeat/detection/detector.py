@@ -166,6 +166,11 @@ class Detector:
         elsewhere = [known.scaling.scale for known in self.assets.values()]
         scaling = fit_scaling(values, self.clip, np.median(elsewhere, axis=0) if elsewhere else None)
         whole = reach_mask(normal, series.segment_starts, self.window_size - 1, 0)
+        if not whole.any():
+            raise ReadingsError(
+                f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in a row "
+                "to learn from: give more normal readings"
+            )
         usual = usual_errors(self.errors(series, scaling)[whole])
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
 

@@ -102,15 +102,16 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
         value = max(_conformal_rank(group, share), float(own.max()))
         warning = f"{short}: borrowed the group's {len(group)}, so the promise holds on average over the group"
         return Threshold(value, "conformal", alarm_rate, warning)
+    value = float(max(group.max(), own.max()))
     promised = -math.log1p(-1 / (len(group) + 1)) / block_size
     if promised <= budget:
-        return Threshold(float(group.max()), "conformal", promised)
+        return Threshold(value, "conformal", promised)
     of_group = f", {len(group)} in the group" if len(group) > len(own) else ""
     warning = (
         f"{short}{of_group}: the promise is {promised / budget:.3g} times the budget; "
         "lengthen the calibration span or raise the budget"
     )
-    return Threshold(float(group.max()), "conformal", promised, warning)
+    return Threshold(value, "conformal", promised, warning)
 
 
 def _conformal_rank(maxima: FloatArray, share: float) -> float:
