@@ -168,8 +168,8 @@ class Detector:
         whole = reach_mask(normal, series.segment_starts, self.window_size - 1, 0)
         if not whole.any():
             raise ReadingsError(
-                f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in a row "
-                "to learn from: give more normal readings"
+                f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in "
+                "a row to learn from: give more normal readings"
             )
         usual = usual_errors(self.errors(series, scaling)[whole])
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
