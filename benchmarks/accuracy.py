@@ -56,7 +56,7 @@ SETS = {
 def main() -> None:
     """Run the named sets and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=["skab", "nyc_taxi"], help=f"of {', '.join(SETS)}")
+    parser.add_argument("sets", nargs="*", default=["skab", "nyc_taxi", "asd"], help=f"of {', '.join(SETS)}")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("artifacts/accuracy.json"))
