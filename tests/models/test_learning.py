@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from offbeat.models.learning import WindowBatches, learn, make_deterministic, masked_loss
 from offbeat.models.recurrent import build_autoencoder
+from offbeat.params import load_params
 
 WINDOW_SIZE = 8
 SETTINGS = {
@@ -36,7 +37,7 @@ def trained(values=None, starts=None, held_out=None, **changes):
     starts = np.arange(200) if starts is None else starts
     held_out = np.arange(220, 290) if held_out is None else held_out
     reported = []
-    epochs = learn(model, values, starts, held_out, report=reported.append, **settings)
+    epochs = learn(model, values, starts, held_out, load_params().train.model_copy(update=settings), reported.append)
     return model, epochs, reported, before
 
 

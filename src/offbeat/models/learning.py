@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from offbeat.detection.windows import gather_windows, hold_missing
+from offbeat.params import TrainParams
 from offbeat.typing import FloatArray, IntArray
 
 
@@ -86,14 +87,7 @@ def learn(
     values: FloatArray,
     starts: IntArray,
     held_out_starts: IntArray,
-    *,
-    epochs: int,
-    steps_per_epoch: int,
-    batch_size: int,
-    learning_rate: float,
-    clip_norm: float,
-    patience: int,
-    seed: int,
+    params: TrainParams,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
     """Train `model` in place on windows of `values` and return its loss curve.
@@ -106,32 +100,34 @@ def learn(
         Scaled readings of all assets, one after another; NaN where missing.
     starts, held_out_starts : ndarray of int
         Windows to learn from, and windows that decide when to stop.
-    epochs, steps_per_epoch, batch_size : int
-        An epoch is `steps_per_epoch` batches drawn at random.
-    learning_rate : float
-        Peak of a one-cycle schedule: a tenth of the steps up, the rest down along a cosine.
-    clip_norm : float
-        Largest norm of each weight's gradient.
-    patience : int
-        Epochs without a better held-out loss before training stops; the best weights are kept.
+    params : TrainParams
+        An epoch is `steps_per_epoch` batches drawn at random. `learning_rate` is the peak of a one-cycle schedule: a
+        tenth of the steps up, the rest down along a cosine. After `patience` epochs without a better held-out loss
+        training stops; the best weights are kept.
+    report : callable
+        Takes each finished epoch.
     """
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(params.seed)
     window_size = model.input_shape[1]
-    n_steps = epochs * steps_per_epoch
-    schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10, int(0.9 * n_steps) or 1, warmup_target=learning_rate, warmup_steps=n_steps // 10, alpha=0.01
-    )
-    model.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=clip_norm), loss=masked_loss)
+    optimizer = keras.optimizers.Adam(_one_cycle(params), clipnorm=params.clip_norm)
+    model.compile(optimizer=optimizer, loss=masked_loss)
     held_out = gather_windows(values, held_out_starts, window_size)
     reporter = _Report(report)
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
     model.fit(
-        WindowBatches(values, starts, window_size, batch_size, steps_per_epoch, seed),
+        WindowBatches(values, starts, window_size, params.batch_size, params.steps_per_epoch, params.seed),
         validation_data=(hold_missing(held_out), held_out),
         validation_batch_size=256,
-        epochs=epochs,
+        epochs=params.epochs,
         callbacks=[reporter, stop],
         shuffle=False,
         verbose=0,
     )
     return reporter.epochs
+
+
+def _one_cycle(params: TrainParams) -> Any:
+    n_steps, peak = params.epochs * params.steps_per_epoch, params.learning_rate
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 10, int(0.9 * n_steps) or 1, warmup_target=peak, warmup_steps=n_steps // 10, alpha=0.01
+    )

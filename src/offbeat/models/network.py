@@ -77,20 +77,7 @@ def train_network(
         seed=params.seed,
     )
     untrained_graph = export_autoencoder(model)
-    epochs = learn(
-        model,
-        values,
-        starts,
-        held_out_starts,
-        epochs=params.epochs,
-        steps_per_epoch=params.steps_per_epoch,
-        batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
-        clip_norm=params.clip_norm,
-        patience=params.patience,
-        seed=params.seed,
-        report=report or (lambda _: None),
-    )
+    epochs = learn(model, values, starts, held_out_starts, params, report or (lambda _: None))
     graph = export_autoencoder(model)
     explained = explained_variance(Runtime(graph), gather_windows(values, held_out_starts, window_size))
     return Trained(model, graph, untrained_graph, epochs, explained)
