@@ -201,5 +201,5 @@ def _length_problems(series: Series, window_size: int | None, min_days: float | 
         if length < pd.Timedelta(min_days, unit="D"):
             yield (
                 f"too short for the false-alarm budget: {duration_text(length)} of readings, {min_days:g} d are needed "
-                "to check it: give more readings or a shorter budget period"
+                "to check it: give more readings, or raise the budget"
             )
