@@ -298,6 +298,8 @@ def _read_for(detector: Detector, paths: list[Path]) -> Any:
     else:
         for series in found.series:
             detector.check_period(series, leeway=1.5)
+        if all(series.period == period for series in found.series):
+            return found
     return _read(paths, period if isinstance(period, int) else str(period), detector.max_gap)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
+from offbeat.detection.runtime import Runtime
 from offbeat.errors import OffbeatError, ParamsError, ReadingsError
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params, load_params
@@ -26,12 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A calibrated detector, the same around the untrained network, how it learnt, and the fleet it learnt from."""
+    """A calibrated detector, how its network learnt, and the fleet it learnt from."""
 
     detector: Detector
-    untrained: Detector
     trained: Trained
     fleet: list[Prepared]
+
+    @cached_property
+    def untrained(self) -> Detector:
+        """The same detector around the network before training, calibrated when it is first asked for."""
+        untrained = replace(self.detector, runtime=Runtime(self.trained.untrained_graph), assets={})
+        calibrate_fleet(untrained, self.fleet)
+        return untrained
 
 
 def fit(
@@ -77,13 +85,9 @@ def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None]
     fleet = prepare_fleet(folder, params.prepare)
     trained = train_network(*laid_end_to_end(fleet), params.prepare.window_size, params.train, report)
     lineage = lineage_of(data_hash(fleet), params.prepare, params.train, params.calibrate)
-    detector, untrained = (
-        assemble(graph, fleet, params.prepare, params.calibrate, lineage)
-        for graph in (trained.graph, trained.untrained_graph)
-    )
+    detector = assemble(trained.graph, fleet, params.prepare, params.calibrate, lineage)
     calibrate_fleet(detector, fleet)
-    calibrate_fleet(untrained, fleet)
-    return Fitted(detector, untrained, trained, fleet)
+    return Fitted(detector, trained, fleet)
 
 
 def load_trainer() -> Callable[..., Trained]:
