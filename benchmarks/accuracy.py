@@ -3,8 +3,9 @@
     python benchmarks/accuracy.py --data ../shared/data skab nyc_taxi
 
 Settings are those of params.yaml, with `ONE_CHANNEL` on top where there is one channel, and no threshold sees a test
-label. The settings are not blind: `delay` and `smoothing` were chosen on several of these sets, and `ONE_CHANNEL` as the
-best of six on nyc_taxi by its test labels, so those figures flatter. Prints a Markdown table and writes the same as JSON.
+label. The settings are not blind: `delay` and `smoothing` were chosen on several of these sets, and `ONE_CHANNEL` as
+the best of six on nyc_taxi by its test labels, so those figures flatter. Prints a Markdown table and writes the same
+as JSON.
 """
 
 from __future__ import annotations
