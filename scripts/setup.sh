@@ -26,6 +26,7 @@ if command -v uv >/dev/null; then
     uv pip install --quiet --require-hashes --compile-bytecode -r requirements.lock
     uv pip install --quiet --no-deps --no-build-isolation --editable .
 else
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    # the lock file is whole; resolved once more, an older pip takes `sqlalchemy[asyncio]` for a second, unpinned package
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 fi
