@@ -2,12 +2,21 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from offbeat.files import new_directory, new_file, period_from_json, period_to_json, write_csv, write_json
+from offbeat.files import (
+    new_directory,
+    new_file,
+    period_from_json,
+    period_to_json,
+    restore_directory,
+    write_csv,
+    write_json,
+)
 
 
 def tree(directory):
@@ -147,3 +156,42 @@ def test_a_period_comes_back_as_it_was(period):
 
 def test_a_number_of_steps_comes_back_as_an_int():
     assert period_from_json(json.loads(json.dumps(period_to_json(np.int64(5))))) == 5
+
+
+# --- recovery ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_directory_that_was_moved_aside_comes_back(tmp_path):
+    (tmp_path / ".data-old").mkdir()
+    (tmp_path / ".data-old" / "x").write_text("x")
+    restore_directory(tmp_path / "data")
+    assert tree(tmp_path) == {"data/x": "x"}
+
+
+def test_a_directory_that_stands_stays_as_it_is(tmp_path):
+    restore_directory(tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+    for name in ("data", ".data-old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+    restore_directory(tmp_path / "data")
+    assert tree(tmp_path) == {"data/x": "data", ".data-old/x": ".data-old"}
+
+
+def test_a_writer_that_fails_after_a_killed_one_leaves_what_was_moved_aside(tmp_path):
+    (tmp_path / ".data-old").mkdir()
+    (tmp_path / ".data-old" / "x").write_text("x")
+    with pytest.raises(StoppedError), new_directory(tmp_path / "data"):
+        raise StoppedError
+    assert tree(tmp_path) == {"data/x": "x"}
+
+
+def test_no_folder_is_removed_under_the_name_of_the_old_one(tmp_path, monkeypatch):
+    removed, remove = [], shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **options: [removed.append(path.name), remove(path, **options)])
+    for name in ("data", ".data-old"):
+        (tmp_path / name).mkdir()
+    with new_directory(tmp_path / "data") as scratch:
+        (scratch / "x").write_text("x")
+    assert set(removed) == {".data.partial"}
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

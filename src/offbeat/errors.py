@@ -3,10 +3,13 @@
 Each message states the rule, the value that broke it and the remedy; the command line prints it without a traceback.
 
     OffbeatError
-    ├── ReadingsError   a file of readings, labels or exclusions
-    ├── ParamsError     params.yaml or a params mapping
-    ├── ModelError      a saved detector, or readings that do not fit it
-    └── StageError      a pipeline stage: its inputs, or its own checks
+    ├── ReadingsError      a file of readings, labels or exclusions
+    │   └── SourceError    a source that cannot be reached now, and may be later
+    ├── ParamsError        params.yaml or a params mapping
+    ├── ModelError         a saved detector, or readings that do not fit it
+    ├── StageError         a pipeline stage: its inputs, or its own checks
+    ├── StoreError         the database of scores and alarms
+    └── NotificationError  a message that was not accepted
 """
 
 
@@ -16,6 +19,10 @@ class OffbeatError(Exception):
 
 class ReadingsError(OffbeatError, ValueError):
     """Readings, labels or exclusions that cannot be used as they are."""
+
+
+class SourceError(ReadingsError):
+    """A source of readings that cannot be reached or read now; trying again later may help."""
 
 
 class ParamsError(OffbeatError, ValueError):
@@ -28,3 +35,11 @@ class ModelError(OffbeatError, ValueError):
 
 class StageError(OffbeatError, RuntimeError):
     """A pipeline stage that cannot run, or whose own check failed."""
+
+
+class StoreError(OffbeatError, RuntimeError):
+    """A store that cannot be used, or does not hold what was asked for."""
+
+
+class NotificationError(OffbeatError, RuntimeError):
+    """A message that was not accepted, as far as the sender knows."""

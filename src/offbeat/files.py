@@ -18,14 +18,34 @@ import pandas as pd
 def new_directory(directory: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `directory` when the block ends well, and vanishes otherwise."""
     directory = directory.absolute()
-    scratch = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind
+    recover_directory(directory)
+    scratch = _scratch(directory)
     scratch.mkdir(parents=True)
     try:
         yield scratch
         _replace_directory(scratch, directory)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def restore_directory(directory: Path) -> None:
+    """Put back a folder that `new_directory` had moved aside for its successor when it was killed.
+
+    Nothing happens where `directory` stands, or nothing was moved aside; so whoever only reads may call it, too.
+    """
+    directory = directory.absolute()
+    old = _old(directory)
+    if not directory.exists() and old.exists():
+        old.replace(directory)
+
+
+def recover_directory(directory: Path) -> None:
+    """Restore a folder, and remove what a killed `new_directory` left beside it; none may be at work."""
+    directory = directory.absolute()
+    restore_directory(directory)
+    scratch = _scratch(directory)
+    shutil.rmtree(scratch, ignore_errors=True)
+    _discard(_old(directory), scratch)
 
 
 @contextmanager
@@ -62,10 +82,19 @@ def period_from_json(stored: str | int) -> pd.Timedelta | int:
     return pd.Timedelta(stored) if isinstance(stored, str) else stored
 
 
+def _scratch(directory: Path) -> Path:
+    """Name under which a folder is written, and removed."""
+    return directory.with_name(f".{directory.name}.partial")
+
+
+def _old(directory: Path) -> Path:
+    """Name under which a folder waits for its successor; what stands there is whole, always."""
+    return directory.with_name(f".{directory.name}-old")
+
+
 def _replace_directory(new: Path, directory: Path) -> None:
     """Move `new` to `directory`; what stood there goes only after the new one is whole."""
-    old = directory.with_name(f".{directory.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
+    old = _old(directory)
     if directory.exists():
         directory.replace(old)
     try:
@@ -74,7 +103,14 @@ def _replace_directory(new: Path, directory: Path) -> None:
         if old.exists():
             old.replace(directory)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _discard(old, new)
+
+
+def _discard(old: Path, scratch: Path) -> None:
+    """Remove `old` under the name `scratch`, which is free: a half-removed folder must never be called old."""
+    if old.exists():
+        old.replace(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _without_nan(content: Any) -> Any:

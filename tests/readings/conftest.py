@@ -1,4 +1,4 @@
-"""What the tests of readings share: files to write, and a small fleet of them."""
+"""What the tests of readings share: files to write, a small fleet of them."""
 
 import pytest
 

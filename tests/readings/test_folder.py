@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -114,3 +115,24 @@ def test_public_taxi_readings_are_complete():
 def test_public_readings_with_an_hour_told_twice_are_refused():
     with pytest.raises(ReadingsError, match=r"machine_temperature.*\.csv, line 10151: timestamps must not go back"):
         read_readings(shared_data() / "nab" / "realKnownCause" / "machine_temperature_system_failure.csv")
+
+
+def test_a_verdict_makes_an_alarm_a_label_an_exclusion_or_nothing_and_none_makes_it_doubtful(tmp_path):
+    (tmp_path / "readings").mkdir()
+    (tmp_path / "readings" / "pump.csv").write_text("index,x\n" + "".join(f"{k},{k % 7}\n" for k in range(20)))
+    (tmp_path / "labels.csv").write_text("asset,start,end\npump,15,16\n")
+    alarms = "pump,1,2,true\npump,4,5,false\npump,7,8,expected\npump,14,17,\n"
+    (tmp_path / "alarms.csv").write_text("asset,start,end,verdict\n" + alarms)
+    folder = read_folder(tmp_path)
+    labelled, excluded, doubtful = folder.masks(folder.series[0])
+    assert np.flatnonzero(labelled).tolist() == [1, 2, 15, 16]
+    assert np.flatnonzero(excluded).tolist() == [7, 8]
+    assert np.flatnonzero(doubtful).tolist() == [14, 17]  # not judged, and no label says what they are
+
+
+def test_a_verdict_of_another_word_is_refused(tmp_path):
+    (tmp_path / "readings").mkdir()
+    (tmp_path / "readings" / "pump.csv").write_text("index,x\n1,2\n2,3\n3,4\n")
+    (tmp_path / "alarms.csv").write_text("asset,start,end,verdict\npump,1,2,maybe\n")
+    with pytest.raises(ReadingsError, match=r"alarms.csv: the alarm of 'pump' from 1 has verdict 'maybe': write true"):
+        read_folder(tmp_path)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from offbeat.readings.folder import Folder
 from offbeat.readings.quality import assess, assess_folder
 from offbeat.readings.quality_page import render
 from offbeat.readings.series import Series
@@ -21,7 +22,7 @@ def series(values, stamps=None, asset="pump-1"):
 
 
 def channel(values, **spans):
-    return assess(series({"x": values, "other": RISING[: len(values)]}), **spans).channels[0]
+    return assess(series({"x": values, "other": RISING[: len(values)]}), Folder((), **spans)).channels[0]
 
 
 def with_values(where, value):
@@ -112,18 +113,18 @@ def test_good_readings_have_no_problem():
 def test_excluded_and_labelled_rows_are_not_judged():
     values = with_values(slice(100, 500), 100.0)
     values[700] = 1e9
-    spans = {"exclude": [Span("pump-1", 101, 499)], "labels": [Span("pump-1", 700, 700)]}
-    quality = assess(series(values), **spans)
+    spans = {"exclude": (Span("pump-1", 101, 499),), "labels": (Span("pump-1", 700, 700),)}
+    quality = assess(series(values), Folder((), **spans))
     assert (quality.grade, quality.channels[0].longest_constant, quality.channels[0].maximum) == ("A", 1, 999.0)
     assert (quality.excluded_share, quality.labelled_share) == (0.399, 0.001)
 
 
 def test_equal_readings_on_both_sides_of_an_exclusion_are_no_stretch():
-    assert channel(np.array([1.0, 5, 5, 5, 1]), exclude=[Span("pump-1", 2, 2)]).longest_constant == 1
+    assert channel(np.array([1.0, 5, 5, 5, 1]), exclude=(Span("pump-1", 2, 2),)).longest_constant == 1
 
 
 def test_nothing_but_exclusions_is_a_problem():
-    quality = assess(series(RISING), exclude=[Span("pump-1", 0, 999)])
+    quality = assess(series(RISING), folder=Folder((), exclude=(Span("pump-1", 0, 999),)))
     assert quality.grade == "F"
     assert quality.problems[0].startswith("every row is labelled or excluded")
 

@@ -19,9 +19,19 @@ from offbeat.errors import ReadingsError
 from offbeat.readings.grid import Period
 from offbeat.readings.messages import Source, duration_text
 from offbeat.readings.series import DEFAULT_MAX_GAP, Series, series_from_frame
-from offbeat.readings.spans import SPAN_FILES, Moment, Span, read_spans, read_test_starts
+from offbeat.readings.spans import (
+    SPAN_FILES,
+    VERDICTS,
+    Moment,
+    Span,
+    read_alarms,
+    read_spans,
+    read_test_starts,
+    span_mask,
+)
 from offbeat.readings.tables import read_csv, read_parquet
 from offbeat.readings.timestamps import counts_rows, index_of, index_place
+from offbeat.typing import BoolArray
 
 READINGS_SUFFIXES = (".csv", ".parquet")
 
@@ -30,15 +40,29 @@ READINGS_SUFFIXES = (".csv", ".parquet")
 class Folder:
     """A folder of readings: like assets in natural order of their names, and what is known about them.
 
-    `test_starts` gives the first reading of an asset's test span, where splits.csv names one. `notes` says in words
-    what reading found odd but usable.
+    `alarms` are past ones, a person's verdict as their note. `test_starts` gives the first reading of an asset's test
+    span, where splits.csv names one. `notes` says in words what reading found odd but usable.
     """
 
     series: tuple[Series, ...]
     labels: tuple[Span, ...] = ()
     exclude: tuple[Span, ...] = ()
+    alarms: tuple[Span, ...] = ()
     test_starts: Mapping[str, Moment] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def masks(self, series: Series) -> tuple[BoolArray, BoolArray, BoolArray]:
+        """Return which rows (T,) of a series are labelled, which are excluded, and which are doubtful.
+
+        An alarm judged true is a label, one judged expected an exclusion, one judged false neither. One that nobody
+        has judged may be anything: where nothing else says what it is, its rows are doubtful. A model learns from none
+        of the three, and is evaluated on the doubtful ones as on normal ones: leaving out where the champion raised an
+        alarm would favour the champion.
+        """
+        judged = {verdict: [a for a in self.alarms if a.note == verdict] for verdict in ("", *VERDICTS)}
+        labelled = span_mask(series, self.labels) | span_mask(series, judged["true"])
+        excluded = span_mask(series, self.exclude) | span_mask(series, judged["expected"])
+        return labelled, excluded, span_mask(series, judged[""]) & ~labelled & ~excluded
 
 
 def read_folder(path: Path, *, period: Period | None = None, max_gap: int = DEFAULT_MAX_GAP) -> Folder:
@@ -48,8 +72,8 @@ def read_folder(path: Path, *, period: Period | None = None, max_gap: int = DEFA
     ----------
     path : Path
         Holds ``readings/<asset>.csv`` or ``.parquet`` (or those files themselves), and optionally ``labels.csv``
-        (asset,start,end[,kind]), ``exclude.csv`` (asset,start,end[,reason]) and ``splits.csv`` (asset,test_start).
-        Starts and ends both belong to the span; times without a zone are UTC.
+        (asset,start,end[,kind]), ``exclude.csv`` (asset,start,end[,reason]), ``alarms.csv`` (asset,start,end,verdict)
+        and ``splits.csv`` (asset,test_start). Starts and ends both belong to the span; times without a zone are UTC.
     period, max_gap
         As for `Series.from_frame`.
 
@@ -66,8 +90,9 @@ def read_folder(path: Path, *, period: Period | None = None, max_gap: int = DEFA
     series = alike([read_readings(file, period=period, max_gap=max_gap) for file in reading_files(path)])
     labels, label_notes = read_spans(path / "labels.csv", series)
     exclude, exclude_notes = read_spans(path / "exclude.csv", series)
+    alarms, alarm_notes = read_alarms(path / "alarms.csv", series)
     test_starts = read_test_starts(path / "splits.csv", series)
-    return Folder(tuple(series), labels, exclude, test_starts, (*label_notes, *exclude_notes))
+    return Folder(tuple(series), labels, exclude, alarms, test_starts, (*label_notes, *exclude_notes, *alarm_notes))
 
 
 def read_readings(path: Path, *, period: Period | None = None, max_gap: int = DEFAULT_MAX_GAP) -> Series:
@@ -102,9 +127,36 @@ def read_readings(path: Path, *, period: Period | None = None, max_gap: int = DE
     Missing readings are empty cells, NA, NaN, null, n/a and what else pandas takes as such.
     """
     path = Path(path)
+    frame, source, notes = read_frame(path)
+    return series_from_frame(frame, path.stem, source, period=period, max_gap=max_gap, notes=notes)
+
+
+def read_frame(path: Path, *, text_column: str | None = None) -> tuple[pd.DataFrame, Source, list[str]]:
+    """Read a file's readings as they stand there, by the rules of `read_readings`, not yet checked or on a grid.
+
+    Parameters
+    ----------
+    path : Path
+    text_column : str, optional
+        A column that holds no readings and is left as it is.
+
+    Returns
+    -------
+    frame : DataFrame
+        Channels over a DatetimeIndex (naive is UTC), an integer index, or a RangeIndex where rows are only counted.
+    source : Source
+    notes : list of str
+
+    Raises
+    ------
+    ReadingsError
+        As `read_readings`, but for what `Series.from_frame` refuses.
+    """
     if path.suffix.lower() not in READINGS_SUFFIXES:
         raise ReadingsError(f"{path.name}: readings are .csv or .parquet files: convert it")
-    frame, source = read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
+    text_columns = () if text_column is None else (text_column,)
+    is_parquet = path.suffix.lower() == ".parquet"
+    frame, source = read_parquet(path) if is_parquet else read_csv(path, text_columns=text_columns)
     place = index_place(frame, source)
     notes: list[str] = []
     if place is None:
@@ -122,8 +174,9 @@ def read_readings(path: Path, *, period: Period | None = None, max_gap: int = DE
     if len(kept) < frame.shape[1] - (place is not None):
         name = repr(frame.columns[0]) if frame.columns[0] else "without a name"
         notes.append(f"first column {name} only counts the rows: left out")
-    channels = pd.DataFrame({frame.columns[k]: _numbers(frame.iloc[:, k], source).to_numpy() for k in kept}, index)
-    return series_from_frame(channels, path.stem, source, period=period, max_gap=max_gap, notes=notes)
+    columns = {frame.columns[k]: frame.iloc[:, k] for k in kept}
+    columns = {name: one if name in text_columns else _numbers(one, source) for name, one in columns.items()}
+    return pd.DataFrame({name: one.to_numpy() for name, one in columns.items()}, index), source, notes
 
 
 def reading_files(path: Path) -> list[Path]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from offbeat.errors import ReadingsError
@@ -16,6 +18,8 @@ from offbeat.files import new_directory
 from offbeat.readings.spans import SPAN_FILES
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_LARGEST_WHOLE = 2.0**53  # above it a double skips whole numbers
+_TIME_UNITS: tuple[Literal["s", "ms", "us", "ns"], ...] = ("s", "ms", "us", "ns")
 
 
 @contextmanager
@@ -62,13 +66,42 @@ def write_readings(folder: Path, asset: str, frame: pd.DataFrame) -> None:
     frame : DataFrame
         Numeric channels over a DatetimeIndex (taken as UTC) or an integer index.
     """
+    write_frame(folder / "readings" / f"{asset}.csv", frame)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write readings to a CSV file, or a Parquet file if its name ends so; `folder.read_frame` reads the same again.
+
+    Parameters
+    ----------
+    path : Path
+    frame : DataFrame
+        As for `write_readings`. Numbers are written in as many digits, and times in as fine a unit, as they have; in a
+        CSV file nothing else decides how, so that the same readings are the same bytes, however they came together.
+    """
     timed = isinstance(frame.index, pd.DatetimeIndex)
-    frame.to_csv(
-        folder / "readings" / f"{asset}.csv",
-        index_label="timestamp" if timed else "index",
-        date_format=TIME_FORMAT,
-        lineterminator="\n",
-    )
+    label = "timestamp" if timed else "index"
+    if path.suffix.lower() == ".parquet":
+        frame.rename_axis(label).reset_index().to_parquet(path, index=False)
+    else:
+        index = _time_texts(frame.index) if isinstance(frame.index, pd.DatetimeIndex) else frame.index
+        frame.apply(_whole).set_axis(index).to_csv(path, index_label=label, lineterminator="\n")
+
+
+def _whole(column: pd.Series) -> pd.Series:
+    """A channel of whole numbers as such, also where some are missing."""
+    if not pd.api.types.is_float_dtype(column.dtype):
+        return column
+    present = column.dropna()
+    return column.astype("Int64") if ((present % 1 == 0) & (present.abs() < _LARGEST_WHOLE)).all() else column
+
+
+def _time_texts(index: pd.DatetimeIndex) -> pd.Index:
+    """ISO 8601 in UTC, all to the second or the coarsest finer unit that loses nothing."""
+    stamps = np.asarray(index if index.tz is None else index.tz_convert(None), dtype="M8[ns]")
+    unit = next(unit for unit in _TIME_UNITS if (stamps == stamps.astype(f"M8[{unit}]")).all())
+    texts: pd.Index = pd.Index(np.strings.add(np.datetime_as_string(stamps, unit=unit), "Z").tolist())
+    return texts
 
 
 def write_spans(folder: Path, name: str, rows: Sequence[Sequence[object]]) -> None:

@@ -15,11 +15,11 @@ import pandas as pd
 from offbeat.detection.events import events_of
 from offbeat.errors import ReadingsError
 from offbeat.readings.channel_quality import GRADES, LIMITS, ChannelQuality, assess_channel
-from offbeat.readings.folder import alike, read_readings, reading_files
+from offbeat.readings.folder import Folder, alike, read_readings, reading_files
 from offbeat.readings.grid import Period
 from offbeat.readings.messages import count, duration_text
 from offbeat.readings.series import DEFAULT_MAX_GAP, Series
-from offbeat.readings.spans import Span, read_spans, read_test_starts, span_mask
+from offbeat.readings.spans import Span, read_alarms, read_spans, read_test_starts
 from offbeat.typing import IntArray
 
 
@@ -46,9 +46,8 @@ class AssetQuality:
 
 def assess(
     series: Series,
+    folder: Folder | None = None,
     *,
-    labels: Iterable[Span] = (),
-    exclude: Iterable[Span] = (),
     window_size: int | None = None,
     min_days: float | None = None,
 ) -> AssetQuality:
@@ -57,8 +56,8 @@ def assess(
     Parameters
     ----------
     series : Series
-    labels, exclude : iterable of Span
-        Known anomalies and stretches to leave out; their rows are counted, but left out of what the channels are
+    folder : Folder, optional
+        What is known of the asset. Rows that it labels or excludes are counted, but left out of what the channels are
         judged by.
     window_size : int, optional
         Timesteps of a window; without it no check whether the readings hold enough windows.
@@ -80,7 +79,8 @@ def assess(
     median distance near 0); where both are 0 none are counted. The asset gets its worst channel's
     grade, and at most D if it has too few rows for `window_size` or `min_days`.
     """
-    labelled, excluded = span_mask(series, labels), span_mask(series, exclude)
+    labelled, excluded, doubtful = (folder or Folder((series,))).masks(series)
+    excluded = excluded | doubtful
     judged = np.flatnonzero(~(labelled | excluded))
     problems = [*_length_problems(series, window_size, min_days), *_gap_problems(series, gaps := _gaps(series))]
     worst = "D" if any(text.startswith("too short") for text in problems) else "A"
@@ -144,11 +144,12 @@ def assess_folder(
         except ReadingsError as error:
             errors.append(str(error))
             unread.append(file.stem)
-    spans: dict[str, tuple[Span, ...]] = {"labels": (), "exclude": ()}
+    spans: dict[str, tuple[Span, ...]] = {"labels": (), "exclude": (), "alarms": ()}
     notes: list[str] = []
     for name in spans:
         try:
-            spans[name], outside = read_spans(path / f"{name}.csv", series, unread=unread)
+            read = read_alarms if name == "alarms" else read_spans
+            spans[name], outside = read(path / f"{name}.csv", series, unread=unread)
             notes += outside
         except ReadingsError as error:
             errors.append(str(error))
@@ -158,7 +159,8 @@ def assess_folder(
             alike(series)
     except ReadingsError as error:
         errors.append(str(error))
-    qualities = [assess(one, **spans, window_size=window_size, min_days=min_days) for one in series]
+    folder = Folder(tuple(series), spans["labels"], spans["exclude"], spans["alarms"])
+    qualities = [assess(one, folder, window_size=window_size, min_days=min_days) for one in series]
     return qualities, [*errors, *(f"{note}: correct it or drop the row" for note in notes)]
 
 

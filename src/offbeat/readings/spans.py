@@ -1,4 +1,4 @@
-"""Spans of readings: labels, exclusions and where the test begins, from the tables beside the readings.
+"""Spans of readings: labels, exclusions, past alarms and where the test begins, from the tables beside the readings.
 
 A table is read against the readings it speaks of: a row of an unknown asset, or of times where the asset has an
 integer index, is refused with its line.
@@ -27,7 +27,9 @@ SPAN_FILES = {
     "labels": ("asset", "start", "end", "kind"),
     "exclude": ("asset", "start", "end", "reason"),
     "splits": ("asset", "test_start"),
+    "alarms": ("asset", "start", "end", "verdict"),
 }
+VERDICTS = ("true", "false", "expected")  # of a person on an alarm
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def read_spans(
     Parameters
     ----------
     path : Path
-        CSV file with the columns asset, start, end and, in any place, kind or reason.
+        CSV file with the columns asset, start, end and, in any place, kind, reason or verdict.
     series : iterable of Series
         The assets that may be named.
     unread : collection of str
@@ -68,7 +70,7 @@ def read_spans(
     by_asset = {one.asset: one for one in series}
     table, source = _rows(path, ("start", "end"), by_asset, unread)
     starts, ends = (_moments(table, name, by_asset, source) for name in ("start", "end"))
-    words = next((table[name].fillna("") for name in ("kind", "reason", "note") if name in table), None)
+    words = next((table[name].fillna("") for name in ("kind", "reason", "verdict", "note") if name in table), None)
     spans, notes = [], []
     for row, (asset, start, end) in enumerate(zip(table["asset"], starts, ends, strict=True)):
         if _stamp(end) < _stamp(start):
@@ -78,6 +80,26 @@ def read_spans(
             notes.append(f"{source.row(row)}: {start} to {end} lies outside the readings of {asset!r}")
         spans.append(Span(asset, start, end, "" if words is None else str(words.iloc[row])))
     return tuple(spans), tuple(notes)
+
+
+def read_alarms(
+    path: Path, series: Iterable[Series], *, unread: Collection[str] = ()
+) -> tuple[tuple[Span, ...], tuple[str, ...]]:
+    """Read past alarms, the verdict as each span's note: true, false, expected, or empty where nobody has judged.
+
+    Raises
+    ------
+    ReadingsError
+        As `read_spans`, and if a verdict is another word.
+    """
+    spans, notes = read_spans(path, series, unread=unread)
+    for span in spans:
+        if span.note not in ("", *VERDICTS):
+            raise ReadingsError(
+                f"{path.name}: the alarm of {span.asset!r} from {span.start} has verdict {span.note!r}: "
+                f"write {', '.join(VERDICTS)}, or leave it empty"
+            )
+    return spans, notes
 
 
 def read_test_starts(path: Path, series: Iterable[Series], *, unread: Collection[str] = ()) -> dict[str, Moment]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ _MARKS = {
 }
 
 
-def read_csv(path: Path, *, text: bool = False) -> tuple[pd.DataFrame, Source]:
+def read_csv(path: Path, *, text: bool = False, text_columns: Collection[str] = ()) -> tuple[pd.DataFrame, Source]:
     """Read a CSV file: one line of column names, separated by comma, semicolon or tab; UTF-8.
 
     Parameters
@@ -34,6 +35,8 @@ def read_csv(path: Path, *, text: bool = False) -> tuple[pd.DataFrame, Source]:
     path : Path
     text : bool
         Whether to leave every cell as text, of which only the empty one is missing; else cells are what they parse as.
+    text_columns : collection of str
+        Columns whose cells are left as text in any case.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def read_csv(path: Path, *, text: bool = False) -> tuple[pd.DataFrame, Source]:
                 low_memory=False,
                 float_precision="round_trip",
                 encoding="utf-8-sig",
-                dtype=str if text else None,
+                dtype=str if text else {k: str for k, name in enumerate(names) if name in text_columns},
                 keep_default_na=not text,
                 na_values=[""] if text else None,
             )
