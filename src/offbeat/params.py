@@ -60,6 +60,7 @@ class TrainParams(Section):
 
     units: Annotated[int, Field(ge=1, le=1024, strict=True)]
     latent_size: Annotated[int, Field(ge=1, le=1024, strict=True)]
+    linear_size: Annotated[int, Field(ge=0, le=1024, strict=True)]
     position_size: Annotated[int, Field(ge=2, le=64, multiple_of=2, strict=True)]
     epochs: Annotated[int, Field(ge=1, le=10_000, strict=True)]
     steps_per_epoch: Annotated[int, Field(ge=1, le=100_000, strict=True)]

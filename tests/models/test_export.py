@@ -8,13 +8,25 @@ from offbeat.detection.runtime import Runtime
 from offbeat.models.export import export_autoencoder
 from offbeat.models.recurrent import build_autoencoder
 
-SIZES = [(4, 1, 1, 1, 2), (8, 3, 6, 3, 4), (33, 5, 16, 2, 16), (20, 2, 3, 9, 6)]  # W, F, units, latent, position
+SIZES = [  # W, F, units, latent, position, linear
+    (4, 1, 1, 1, 2, 0),
+    (8, 3, 6, 3, 4, 2),
+    (33, 5, 16, 2, 16, 0),
+    (20, 2, 3, 9, 6, 1),
+    (8, 6, 5, 2, 4, 5),
+]
 
 
-def stirred(window_size, n_channels, units, latent_size, position_size):
+def stirred(window_size, n_channels, units, latent_size, position_size, linear_size):
     """A network whose biases are not the zeros that it is born with, and whose gates saturate here and there."""
     model = build_autoencoder(
-        window_size, n_channels, units=units, latent_size=latent_size, position_size=position_size, seed=1
+        window_size,
+        n_channels,
+        units=units,
+        latent_size=latent_size,
+        position_size=position_size,
+        seed=1,
+        linear_size=linear_size,
     )
     rng = np.random.default_rng(0)
     model.set_weights([w + rng.normal(0, 0.5, w.shape).astype(np.float32) for w in model.get_weights()])

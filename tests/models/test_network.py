@@ -69,6 +69,44 @@ def test_each_epoch_is_reported(trained, reported):
     assert len(reported) == TINY["epochs"]
 
 
+# --- linear part ------------------------------------------------------------------------------------------------------
+
+
+def hardly_trained(values, starts, **changes):
+    """Train for one step so small that the network stays as it started."""
+    one = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 1, "learning_rate": 1e-9}
+    params = load_params(changes={"train": TINY | one | changes}).train
+    return train_network(values, starts, np.arange(420, 560), WINDOW_SIZE, params).keras_model
+
+
+def linear_weights(model):
+    return {layer.name: layer.get_weights()[0] for layer in model.layers if layer.name.startswith("linear")}
+
+
+def test_the_linear_part_starts_from_the_rows_of_the_training_windows_alone():
+    values = sine()
+    values[:, 1] = 0
+    values[WINDOW_SIZE:] = 9 * values[WINDOW_SIZE:, ::-1]  # elsewhere the other channel moves, and more
+    code = linear_weights(hardly_trained(values, np.array([0]), linear_size=1))["linear_code"]
+    np.testing.assert_allclose(np.abs(code), [[1], [0]], atol=1e-3)
+
+
+def test_the_linear_part_is_at_most_as_wide_as_the_channels_less_one():
+    weights = linear_weights(hardly_trained(sine(), np.arange(400), linear_size=50))
+    assert {name: weight.shape for name, weight in weights.items()} == {"linear_code": (2, 1), "linear_part": (1, 2)}
+
+
+@pytest.mark.parametrize(("n_channels", "linear_size"), [(1, 1), (2, 0)])
+def test_a_single_channel_or_a_width_of_0_has_no_linear_part(n_channels, linear_size):
+    values = np.ascontiguousarray(sine()[:, :n_channels])
+    assert linear_weights(hardly_trained(values, np.arange(400), linear_size=linear_size)) == {}
+
+
+def test_training_moves_the_linear_part(trained):
+    code, part = linear_weights(trained.keras_model).values()
+    assert not np.allclose(code, part.T, atol=1e-4)  # as which it starts
+
+
 # --- explained variance -----------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from offbeat.models.recurrent import position_code
+from offbeat.models.recurrent import has_linear_part, position_code
 
 OPSET = 17
 IR_VERSION = 9  # what every ONNX Runtime since 1.16 reads
@@ -37,6 +37,7 @@ def export_autoencoder(model: keras.Model) -> bytes:
         _constant("one", np.array([1])),
         _constant("position_size", np.array([repeat.position_size])),
     ]
+    linear_weights, linear_nodes, total = _linear_part(model)
     nodes = [
         helper.make_node("Transpose", ["windows"], ["by_timestep"], perm=[1, 0, 2]),  # (W, N, F)
         _lstm_node("encoder", "by_timestep", ["", "state"], model.get_layer("encoder").units),
@@ -52,8 +53,9 @@ def export_autoencoder(model: keras.Model) -> bytes:
         _lstm_node("decoder", "decoder_input", ["hidden", ""], model.get_layer("decoder").units),
         helper.make_node("Squeeze", ["hidden", "direction_axis"], ["hidden_rows"]),  # (W, N, units)
         helper.make_node("MatMul", ["hidden_rows", "reconstruction.kernel"], ["product"]),
-        helper.make_node("Add", ["product", "reconstruction.bias"], ["by_timestep_out"]),
-        helper.make_node("Transpose", ["by_timestep_out"], ["reconstruction"], perm=[1, 0, 2]),  # (N, W, F)
+        helper.make_node("Add", ["product", "reconstruction.bias"], ["recurrent_part"]),
+        *linear_nodes,
+        helper.make_node("Transpose", [total], ["reconstruction"], perm=[1, 0, 2]),  # (N, W, F)
     ]
     shape = ["n_windows", window_size, n_channels]
     graph = helper.make_graph(
@@ -61,13 +63,27 @@ def export_autoencoder(model: keras.Model) -> bytes:
         model.name,
         [helper.make_tensor_value_info("windows", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("reconstruction", TensorProto.FLOAT, shape)],
-        initializer=weights,
+        initializer=weights + linear_weights,
     )
     proto = helper.make_model(
         graph, producer_name="offbeat", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
     )
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString())
+
+
+def _linear_part(model: keras.Model) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto], str]:
+    """Return weights and nodes of the linear part, none where there is none, and the name of the reconstruction."""
+    if not has_linear_part(model):
+        return [], [], "recurrent_part"
+    names = ("linear_code", "linear_part")
+    weights = [_constant(f"{name}.kernel", model.get_layer(name).get_weights()[0]) for name in names]
+    nodes = [
+        helper.make_node("MatMul", ["by_timestep", "linear_code.kernel"], ["linear_code"]),  # (W, N, K)
+        helper.make_node("MatMul", ["linear_code", "linear_part.kernel"], ["linear_part"]),
+        helper.make_node("Add", ["recurrent_part", "linear_part"], ["sum"]),
+    ]
+    return weights, nodes, "sum"
 
 
 def _constant(name: str, value: Any) -> onnx.TensorProto:

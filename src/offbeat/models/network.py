@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from offbeat.detection.runtime import Runtime
-from offbeat.detection.windows import gather_windows, hold_missing
+from offbeat.detection.windows import covered, gather_windows, hold_missing
 from offbeat.models.export import export_autoencoder
 from offbeat.models.learning import Epoch, learn, make_deterministic
-from offbeat.models.recurrent import build_autoencoder
+from offbeat.models.recurrent import build_autoencoder, has_linear_part, start_linear_part
 from offbeat.params import TrainParams
 from offbeat.typing import FloatArray, IntArray
 
@@ -68,15 +68,19 @@ def train_network(
         Takes each finished epoch.
     """
     make_deterministic()
+    n_timesteps, n_channels = values.shape
     model = build_autoencoder(
         window_size,
-        values.shape[1],
+        n_channels,
         units=params.units,
         latent_size=params.latent_size,
         position_size=params.position_size,
         seed=params.seed,
+        linear_size=min(params.linear_size, n_channels - 1),
     )
     untrained_graph = export_autoencoder(model)
+    if has_linear_part(model):
+        start_linear_part(model, values[covered(starts, window_size, n_timesteps)])
     epochs = learn(model, values, starts, held_out_starts, params, report or (lambda _: None))
     graph = export_autoencoder(model)
     explained = explained_variance(Runtime(graph), gather_windows(values, held_out_starts, window_size))
