@@ -13,7 +13,7 @@ from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 from offbeat.readings.series import series_hash
 
-WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)artifacts")
+WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)data.dvc", ":(exclude,top)artifacts")
 
 
 def lineage_of(
@@ -33,7 +33,7 @@ def data_hash(fleet: Sequence[Prepared]) -> str:
     digest = hashlib.sha256()
     for prepared in fleet:
         digest.update(series_hash(prepared.series).encode() + json.dumps(vars(prepared.split)).encode())
-        digest.update(prepared.labelled.tobytes() + prepared.excluded.tobytes())
+        digest.update(prepared.labelled.tobytes() + prepared.excluded.tobytes() + prepared.doubtful.tobytes())
     return digest.hexdigest()
 
 

@@ -18,7 +18,6 @@ from offbeat.params import PrepareParams
 from offbeat.readings.channel_quality import LABEL_NAMES
 from offbeat.readings.folder import Folder
 from offbeat.readings.series import Series
-from offbeat.readings.spans import span_mask
 from offbeat.readings.splits import Rows, Split, split_rows
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
@@ -33,7 +32,8 @@ class Prepared:
     ----------
     series : Series
     split : Split
-    labelled, excluded : ndarray of shape (T,), bool
+    labelled, excluded, doubtful : ndarray of shape (T,), bool
+        As `Folder.masks` returns them.
     scaling : Scaling
         Fitted on the normal rows of the training span.
     scaled : ndarray of shape (T, F), float32
@@ -45,6 +45,7 @@ class Prepared:
     split: Split
     labelled: BoolArray
     excluded: BoolArray
+    doubtful: BoolArray
     scaling: Scaling
     scaled: FloatArray
     starts: IntArray
@@ -52,8 +53,8 @@ class Prepared:
 
     @property
     def normal(self) -> BoolArray:
-        """Rows (T,) that are neither labelled nor excluded."""
-        return ~(self.labelled | self.excluded)
+        """Rows (T,) to learn from: neither labelled nor excluded nor doubtful."""
+        return ~(self.labelled | self.excluded | self.doubtful)
 
 
 def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
@@ -67,21 +68,24 @@ def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
         If a window to learn from reaches what it must not; that is a fault of offbeat.
     """
     splits = [_split(series, folder, params) for series in folder.series]
-    masks = [(span_mask(series, folder.labels), span_mask(series, folder.exclude)) for series in folder.series]
+    masks = [folder.masks(series) for series in folder.series]
     learnable = [
-        _training_values(series, split, ~(labelled | excluded))
-        for series, split, (labelled, excluded) in zip(folder.series, splits, masks, strict=True)
+        _training_values(series, split, ~(labelled | excluded | doubtful))
+        for series, split, (labelled, excluded, doubtful) in zip(folder.series, splits, masks, strict=True)
     ]
     usual_scale = _usual_scale(learnable)
     fleet = []
-    for series, split, (labelled, excluded), values in zip(folder.series, splits, masks, learnable, strict=True):
+    for series, split, (labelled, excluded, doubtful), values in zip(
+        folder.series, splits, masks, learnable, strict=True
+    ):
         scaling = fit_scaling(values, params.clip, usual_scale)
-        normal = ~(labelled | excluded)
+        normal = ~(labelled | excluded | doubtful)
         prepared = Prepared(
             series=series,
             split=split,
             labelled=labelled,
             excluded=excluded,
+            doubtful=doubtful,
             scaling=scaling,
             scaled=scaling.apply(series.values),
             starts=_starts(series, split.train, normal, params.window_size, "training"),

@@ -42,11 +42,13 @@ def metrics_table(rows: Mapping[str, Metrics]) -> str:
     return text_table([["", *(heading for _, heading, _ in columns)], *cells])
 
 
-def summary(metrics: Metrics, training: Metrics) -> str:
+def summary(metrics: Metrics) -> str:
     """Return what `make run` ends with."""
     return "\n".join(
         [
-            *_tables(metrics["fleet"], metrics["baselines"], metrics["assets"], training["explained_variance"]),
+            *_tables(
+                metrics["fleet"], metrics["baselines"], metrics["assets"], metrics["training"]["explained_variance"]
+            ),
             "Next:",
             "  source .venv/bin/activate",
             "  offbeat score data --model artifacts/detector    # when, how long, how strong, which channels",

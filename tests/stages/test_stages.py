@@ -77,9 +77,10 @@ def test_each_file_stands_where_it_should_and_nothing_else(done):
     assert set(tree(done / "artifacts")) == {
         *(f"prepared/{name}" for name in ("0000.npz", "0001.npz", "prepared.json")),
         *(f"model/{name}" for name in ("model.keras", "model.onnx", "untrained.onnx", "train.json")),
+        *(f"model/{name}" for name in ("training.json", "loss.csv")),
         *(f"detector/{name}" for name in ("model.onnx", "detector.json", "checksums.json")),
         *(f"scores/pump-{k}.parquet" for k in (0, 1)),
-        *("training.json", "loss.csv", "metrics.json", "precision_recall.csv"),
+        *("metrics.json", "precision_recall.csv"),
     }
 
 
@@ -93,8 +94,8 @@ def test_each_stage_tells_what_it_did(done):
 
 
 def test_the_training_metrics_are_those_of_the_best_epoch(done):
-    training = json.loads((done / "artifacts" / "training.json").read_text())
-    loss = pd.read_csv(done / "artifacts" / "loss.csv")
+    training = json.loads((done / MODEL / "training.json").read_text())
+    loss = pd.read_csv(done / MODEL / "loss.csv")
     assert list(loss.columns) == ["epoch", "loss", "held_out_loss", "learning_rate"]
     assert training["epochs"] == len(loss) == 2
     assert training["held_out_loss"] == pytest.approx(loss["held_out_loss"].min())
@@ -114,7 +115,7 @@ def test_the_onnx_file_is_the_keras_file(done):
 
 def test_the_metrics_name_the_fleet_the_simple_methods_and_the_assets(done):
     metrics = json.loads((done / METRICS).read_text())
-    assert list(metrics) == ["fleet", "baselines", "assets"]
+    assert list(metrics) == ["training", "fleet", "baselines", "assets"]
     assert list(metrics["baselines"]) == ["untrained_network", "pca", "moving_average", "random"]
     assert list(metrics["assets"]) == ["pump-0", "pump-1"]
     assert metrics["fleet"]["n_events"] == 1
@@ -289,7 +290,7 @@ def test_a_full_disk_while_the_network_is_written_leaves_the_old_one(root, at_on
 
 def test_a_channel_that_explains_nothing_is_null_and_the_best_epoch_counts(root, at_once):
     assert "warning" not in " ".join(run("train", root))
-    training = json.loads((root / "artifacts" / "training.json").read_text())
+    training = json.loads((root / MODEL / "training.json").read_text())
     assert training["explained_variance_by_channel"] == {"flow": 0.5, "speed": None}
     assert (training["epochs"], training["loss"], training["held_out_loss"]) == (2, 0.5, 0.4)
     at_once.overall_explained_variance = 0.2

@@ -91,7 +91,7 @@ def score_result(
             first=series.index[start],
             last=series.index[stop - 1],
             peak_score=float(np.nanmax(scores[start:stop])),
-            channels=_leading(channels, scores[start:stop], shares[start:stop]),
+            channels=_leading(channels, scores[start:stop], shares[start:stop], threshold),
         )
         for start, stop in events_of(alarms, series.segment_starts).tolist()
     )
@@ -100,9 +100,14 @@ def score_result(
     )
 
 
-def _leading(channels: tuple[str, ...], scores: FloatArray, shares: FloatArray) -> tuple[tuple[str, float], ...]:
-    """Return the fewest channels that make up `LEADING_SHARE` of an event, each timestep weighing as its score."""
-    weights = np.nan_to_num(scores, nan=0.0)
+def _leading(
+    channels: tuple[str, ...], scores: FloatArray, shares: FloatArray, threshold: float
+) -> tuple[tuple[str, float], ...]:
+    """Return the fewest channels that make up `LEADING_SHARE` of an event.
+
+    Each timestep above the threshold weighs as its score; the pauses that merging bridged do not count.
+    """
+    weights = np.where(scores > threshold, scores, 0.0)
     mean = weights @ shares / weights.sum()
     order = np.argsort(-mean, kind="stable")
     n_leading = int(np.searchsorted(np.cumsum(mean[order]), LEADING_SHARE)) + 1

@@ -1,11 +1,12 @@
-"""A detector and the simple methods beside it, on the same test spans, each at its own calibrated threshold.
+"""A detector and the simple methods beside it, on the same readings, each at its own calibrated threshold.
 
-Nobody's threshold has seen a test label: all come from the calibration span by the same rule.
+A `Method` scores, a `Stretch` is what it is judged on, a `Replay` is what came of it. No threshold has seen a test
+label: all come from the calibration span by the same rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,23 +14,75 @@ import numpy as np
 from offbeat.assembly import fleet_thresholds
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
-from offbeat.detection.events import alarm_mask
+from offbeat.detection.events import alarm_mask, events_of, overlaps
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
 from offbeat.evaluation.areas import dominant_period
 from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
-from offbeat.params import EvaluateParams
+from offbeat.params import CalibrateParams, EvaluateParams
 from offbeat.preparation import Prepared
+from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 LSTM, UNTRAINED = "lstm_autoencoder", "untrained_network"
 
 
 @dataclass(frozen=True, eq=False)
+class Method:
+    """A way to score the series of known assets, (T, F) to (T,), and the threshold of each."""
+
+    name: str
+    score: Callable[[Series], FloatArray]
+    thresholds: Mapping[str, Threshold]
+    params: CalibrateParams
+
+    def alarms(self, series: Series, scores: FloatArray) -> BoolArray:
+        """Return the timesteps (T,) in alarm, from the scores (T,) of a series."""
+        threshold = self.thresholds[series.asset].value
+        return alarm_mask(scores, threshold, max_gap=self.params.merge_gap, segment_starts=series.segment_starts)
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Readings of one asset to judge methods on.
+
+    Attributes
+    ----------
+    series : Series
+    labelled, excluded : ndarray of shape (T,), bool
+    first : int
+        First row that counts; those before it are what the scores of the others reach back to.
+    max_buffer : int
+        Longest buffer of VUS-PR, in timesteps.
+    """
+
+    series: Series
+    labelled: BoolArray
+    excluded: BoolArray
+    first: int
+    max_buffer: int
+
+    @property
+    def kept(self) -> BoolArray:
+        """Rows (T,) that count."""
+        kept = ~self.excluded
+        kept[: self.first] = False
+        return kept
+
+    @property
+    def normal(self) -> BoolArray:
+        """Rows (T,) that are neither labelled nor excluded, those before `first` too."""
+        return ~(self.labelled | self.excluded)
+
+
+@dataclass(frozen=True, eq=False)
 class Replay:
-    """One method on one asset: scores and alarms (T,) of all its readings, threshold, metrics of its test span."""
+    """One method on one asset: scores and alarms (T,) of a stretch, threshold, and metrics of the rows that count.
+
+    `found` (n_events,) tells which of the labelled events have an alarm.
+    """
 
     method: str
     asset: str
@@ -37,12 +90,13 @@ class Replay:
     alarms: BoolArray
     threshold: Threshold
     metrics: dict[str, float]
+    found: BoolArray
 
 
 def replay_fleet(
     detector: Detector, untrained: Detector, fleet: Sequence[Prepared], params: EvaluateParams
 ) -> list[Replay]:
-    """Score every asset with every method.
+    """Replay the test span of every asset with every method.
 
     Parameters
     ----------
@@ -56,13 +110,14 @@ def replay_fleet(
     StageError
         If an asset has no scored timestep in its test span.
     """
-    replays = []
-    for method, scores in _all_scores(detector, untrained, fleet, params).items():
-        for prepared, values, threshold in zip(
-            fleet, scores, _thresholds(method, detector, untrained, fleet, scores), strict=True
-        ):
-            replays.append(_replay(method, detector, prepared, values, threshold, params))
-    return replays
+    methods = [network_method(LSTM, detector), network_method(UNTRAINED, untrained)]
+    methods += [
+        pca_method(detector, fleet, params),
+        _simple_method("moving_average", _moving_average(detector.window_size), detector, fleet),
+        _simple_method("random", _random(fleet, params.seed), detector, fleet),
+    ]
+    stretches = [stretch_of(prepared, params) for prepared in fleet]
+    return [replay(method, stretch) for method in methods for stretch in stretches]
 
 
 def summarize(replays: Sequence[Replay]) -> dict[str, dict[str, float]]:
@@ -71,98 +126,111 @@ def summarize(replays: Sequence[Replay]) -> dict[str, dict[str, float]]:
     return {method: _fleet([replay.metrics for replay in replays if replay.method == method]) for method in methods}
 
 
-def _all_scores(
-    detector: Detector, untrained: Detector, fleet: Sequence[Prepared], params: EvaluateParams
-) -> dict[str, list[FloatArray]]:
-    """Return for each method the scores (T,) of each asset."""
-
-    def of_network(which: Detector) -> list[FloatArray]:
-        return [which.scores(prepared.series, which.assets[prepared.series.asset]) for prepared in fleet]
-
-    def smoothed(raw: Iterable[FloatArray]) -> list[FloatArray]:
-        width, lead = detector.params.smoothing, detector.params.lead
-        return [
-            moving_mean(values[:, None], prepared.series.segments, width, lead)[:, 0]
-            for prepared, values in zip(fleet, raw, strict=True)
-        ]
-
-    return {
-        LSTM: of_network(detector),
-        UNTRAINED: of_network(untrained),
-        "pca": smoothed(pca_scores(p.scaled, _training_rows(p), params.n_components) for p in fleet),
-        "moving_average": smoothed(
-            moving_average_scores(p.scaled, p.series.segments, detector.window_size) for p in fleet
-        ),
-        "random": smoothed(random_scores(p.series.n_timesteps, params.seed + k) for k, p in enumerate(fleet)),
-    }
-
-
-def _thresholds(
-    method: str, detector: Detector, untrained: Detector, fleet: Sequence[Prepared], scores: Sequence[FloatArray]
-) -> list[Threshold]:
-    networks = {LSTM: detector, UNTRAINED: untrained}
-    if method in networks:
-        return [networks[method].assets[prepared.series.asset].threshold for prepared in fleet]
-    return fleet_thresholds(detector, fleet, scores)
-
-
-def _replay(
-    method: str,
-    detector: Detector,
-    prepared: Prepared,
-    scores: FloatArray,
-    threshold: Threshold,
-    params: EvaluateParams,
-) -> Replay:
-    series = prepared.series
-    alarms = alarm_mask(
-        scores, threshold.value, max_gap=detector.params.merge_gap, segment_starts=series.segment_starts
+def network_method(name: str, detector: Detector) -> Method:
+    """Return a calibrated detector as a method."""
+    thresholds = {asset: calibration.threshold for asset, calibration in detector.assets.items()}
+    return Method(
+        name, lambda series: detector.scores(series, detector.assets[series.asset]), thresholds, detector.params
     )
+
+
+def pca_method(detector: Detector, fleet: Sequence[Prepared], params: EvaluateParams) -> Method:
+    """Return PCA, fitted on each asset's training rows, with the smoothing and the threshold rule of a detector."""
+
+    def raw(prepared: Prepared, series: Series) -> FloatArray:
+        start, stop = prepared.split.train
+        training = prepared.scaled[start:stop][prepared.normal[start:stop]]
+        return pca_scores(prepared.scaling.apply(series.values), training, params.n_components)
+
+    return _simple_method("pca", raw, detector, fleet)
+
+
+def stretch_of(prepared: Prepared, params: EvaluateParams) -> Stretch:
+    """Return all readings of an asset, of which the test span counts."""
+    series = prepared.series
     max_buffer = params.max_buffer or dominant_period(_filled(series.values[:, 0]))
-    metrics = _test_metrics(prepared, scores, alarms, max_buffer)
-    metrics |= _promise(threshold, detector, series.period_s)
-    return Replay(method, series.asset, scores, alarms, threshold, metrics)
+    return Stretch(series, prepared.labelled, prepared.excluded, prepared.split.test[0], max_buffer)
 
 
-def _training_rows(prepared: Prepared) -> FloatArray:
-    start, stop = prepared.split.train
-    return prepared.scaled[start:stop][prepared.normal[start:stop]]
+def replay(method: Method, stretch: Stretch) -> Replay:
+    """Judge a method on a stretch.
+
+    Raises
+    ------
+    StageError
+        If no row that counts has a score.
+    """
+    series = stretch.series
+    scores = method.score(series)
+    alarms = method.alarms(series, scores)
+    threshold = method.thresholds[series.asset]
+    kept = np.flatnonzero(stretch.kept)
+    cuts = _cuts(stretch, kept)
+    metrics = _test_metrics(stretch, kept, cuts, scores, alarms) | _promise(threshold, method.params, series.period_s)
+    found = overlaps(events_of(stretch.labelled[kept], cuts), events_of(alarms[kept], cuts))
+    return Replay(method.name, series.asset, scores, alarms, threshold, metrics, found)
 
 
-def _test_metrics(prepared: Prepared, scores: FloatArray, alarms: BoolArray, max_buffer: int) -> dict[str, float]:
-    """Return the metrics of the test span's timesteps that are not excluded.
+_Raw = Callable[[Prepared, Series], FloatArray]
+
+
+def _simple_method(name: str, raw: _Raw, detector: Detector, fleet: Sequence[Prepared]) -> Method:
+    """Return a method that smooths raw scores and chooses its thresholds as a detector does."""
+    by_asset = {prepared.series.asset: prepared for prepared in fleet}
+
+    def score(series: Series) -> FloatArray:
+        values = raw(by_asset[series.asset], series)
+        params = detector.params
+        return moving_mean(values[:, None], series.segments, params.smoothing, params.lead)[:, 0]
+
+    thresholds = fleet_thresholds(detector, fleet, [score(prepared.series) for prepared in fleet])
+    return Method(name, score, dict(zip(by_asset, thresholds, strict=True)), detector.params)
+
+
+def _moving_average(width: int) -> _Raw:
+    return lambda prepared, series: moving_average_scores(prepared.scaling.apply(series.values), series.segments, width)
+
+
+def _random(fleet: Sequence[Prepared], seed: int) -> _Raw:
+    seeds = {prepared.series.asset: seed + k for k, prepared in enumerate(fleet)}
+    return lambda _, series: random_scores(series.n_timesteps, seeds[series.asset])
+
+
+def _test_metrics(
+    stretch: Stretch, kept: IntArray, cuts: IntArray, scores: FloatArray, alarms: BoolArray
+) -> dict[str, float]:
+    """Return the metrics of the kept rows.
 
     One without a score ranks lowest and is no alarm: an event that cannot be scored is missed.
     """
-    kept = ~prepared.excluded
-    kept[: prepared.split.test[0]] = False
+    series = stretch.series
     if np.isnan(scores[kept]).all():
         raise StageError(
-            f"asset '{prepared.series.asset}': no timestep of its test span has a score: "
+            f"asset '{series.asset}': no timestep of its test span has a score: "
             "give more readings, or a smaller prepare.train_share or prepare.calibration_share"
         )
     return evaluate_scores(
-        prepared.labelled[kept],
+        stretch.labelled[kept],
         np.where(np.isnan(scores), np.nanmin(scores[kept]), scores)[kept],
         alarms[kept],
-        period_s=prepared.series.period_s,
-        max_buffer=max_buffer,
-        segment_starts=_cuts(prepared, np.flatnonzero(kept)),
+        period_s=series.period_s,
+        max_buffer=stretch.max_buffer,
+        segment_starts=cuts,
     )
 
 
-def _cuts(prepared: Prepared, rows: IntArray) -> IntArray:
+def _cuts(stretch: Stretch, rows: IntArray) -> IntArray:
     """Return where events must not run on among the kept rows: over unlabelled rows that were left out."""
-    unlabelled = np.cumsum(~prepared.labelled)
+    unlabelled = np.cumsum(~stretch.labelled)
     return np.flatnonzero(np.r_[True, unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]])
 
 
-def _promise(threshold: Threshold, detector: Detector, period_s: float | None) -> dict[str, float]:
+def _promise(threshold: Threshold, params: CalibrateParams, period_s: float | None) -> dict[str, float]:
     """Return what was asked for and what was promised, in the unit of the realised rate."""
     unit, steps = ("day", 86_400 / period_s) if period_s is not None else ("10000_timesteps", 10_000.0)
     promised = float("nan") if threshold.promised_alarm_rate is None else threshold.promised_alarm_rate
     return {
-        f"budget_false_alarms_per_{unit}": budget_rate(detector.params, period_s) * steps,
+        f"budget_false_alarms_per_{unit}": budget_rate(params, period_s) * steps,
         f"promised_false_alarms_per_{unit}": promised * steps,
     }
 

@@ -1,8 +1,8 @@
 """What the stages hand on: where it lies under `artifacts/`, and in which form.
 
 prepared/                 prepare: one .npz an asset, prepared.json
-model/                    train: model.keras, model.onnx, untrained.onnx, train.json
-training.json, loss.csv   train: what DVC compares and plots
+model/                    train: model.keras, model.onnx, untrained.onnx, train.json; training.json and loss.csv, which
+                          DVC compares and plots: a folder whole, so that one made on another machine comes whole
 detector/                 calibrate: a saved Detector
 scores/                   evaluate: one .parquet an asset
 metrics.json, *.csv       evaluate: the same
@@ -32,8 +32,6 @@ PREPARED = Path("artifacts/prepared")
 MODEL = Path("artifacts/model")
 DETECTOR = Path("artifacts/detector")
 SCORES = Path("artifacts/scores")
-TRAINING_METRICS = Path("artifacts/training.json")
-LOSS = Path("artifacts/loss.csv")
 METRICS = Path("artifacts/metrics.json")
 PRECISION_RECALL = Path("artifacts/precision_recall.csv")
 
@@ -105,6 +103,7 @@ def _arrays(prepared: Prepared) -> dict[str, Any]:
         "segment_starts": series.segment_starts,
         "labelled": prepared.labelled,
         "excluded": prepared.excluded,
+        "doubtful": prepared.doubtful,
         "mean": prepared.scaling.mean,
         "scale": prepared.scaling.scale,
         "scaled": prepared.scaled,
@@ -123,6 +122,7 @@ def _asset_card(prepared: Prepared) -> dict[str, Any]:
         "split": {name: list(getattr(split, name)) for name in SPANS},
         "labelled": int(prepared.labelled.sum()),
         "excluded": int(prepared.excluded.sum()),
+        "doubtful": int(prepared.doubtful.sum()),
         "notes": list(series.notes),
     }
 
@@ -145,6 +145,7 @@ def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping
         split=Split(**{name: tuple(rows) for name, rows in asset["split"].items()}),
         labelled=arrays["labelled"],
         excluded=arrays["excluded"],
+        doubtful=arrays["doubtful"],
         scaling=Scaling(arrays["mean"], arrays["scale"], card["prepare"]["clip"]),
         scaled=arrays["scaled"],
         starts=arrays["starts"],

@@ -14,6 +14,7 @@ from offbeat.evaluation.replay import LSTM, Replay, replay_fleet, summarize
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams
 from offbeat.preparation import Prepared
+from offbeat.readings.messages import count
 from offbeat.stages.artifacts import (
     DETECTOR,
     METRICS,
@@ -21,6 +22,7 @@ from offbeat.stages.artifacts import (
     PRECISION_RECALL,
     PREPARED,
     SCORES,
+    read_json,
     read_prepared,
     whole,
 )
@@ -46,13 +48,15 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
     write_json(
         root / METRICS,
         {
+            "training": read_json(root / MODEL / "training.json"),
             "fleet": methods[LSTM],
             "baselines": {method: metrics for method, metrics in methods.items() if method != LSTM},
             "assets": {replay.asset: replay.metrics for replay in replays if replay.method == LSTM},
         },
     )
     own = methods[LSTM]
-    found = f"{own['n_events_found']} of {own['n_events']} events found, {own['false_alarms']} false alarms"
+    false_alarms = count(int(own["false_alarms"]), "false alarm")
+    found = f"{own['n_events_found']} of {own['n_events']} events found, {false_alarms}"
     return [f"{found}; VUS-PR {own['vus_pr']:.3f}, untrained {methods['untrained_network']['vus_pr']:.3f}"]
 
 

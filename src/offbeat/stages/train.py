@@ -12,7 +12,7 @@ from offbeat.models.network import Trained, train_network
 from offbeat.params import TrainParams
 from offbeat.preparation import laid_end_to_end
 from offbeat.reporting import learning_warning
-from offbeat.stages.artifacts import LOSS, MODEL, PREPARED, TRAINING_METRICS, read_prepared
+from offbeat.stages.artifacts import MODEL, PREPARED, read_prepared
 
 if TYPE_CHECKING:
     from offbeat.models.learning import Epoch
@@ -27,9 +27,9 @@ def run(train: TrainParams, *, root: Path, report: Callable[[Epoch], None] | Non
         (scratch / "model.onnx").write_bytes(trained.graph)
         (scratch / "untrained.onnx").write_bytes(trained.untrained_graph)
         (scratch / "train.json").write_text(json.dumps(train.model_dump(), indent=1) + "\n", encoding="utf-8")
-    rows = [(e.epoch, e.loss, e.held_out_loss, e.learning_rate) for e in trained.epochs]
-    write_csv(root / LOSS, ("epoch", "loss", "held_out_loss", "learning_rate"), rows)
-    write_json(root / TRAINING_METRICS, _metrics(trained, card["channels"]))
+        rows = [(e.epoch, e.loss, e.held_out_loss, e.learning_rate) for e in trained.epochs]
+        write_csv(scratch / "loss.csv", ("epoch", "loss", "held_out_loss", "learning_rate"), rows)
+        write_json(scratch / "training.json", _metrics(trained, card["channels"]))
     explained = f"{trained.overall_explained_variance:.1%} of the variance of held-out normal readings"
     lines = [f"{len(trained.epochs)} epochs; the network explains {explained}"]
     warning = learning_warning(trained.overall_explained_variance)
