@@ -270,3 +270,94 @@ def pca_scores(scaled, training, n_components):
 
     usual_t2, usual_q = (mean([statistics(row)[which] for row in training]) for which in (0, 1))
     return [t2 / usual_t2 + q / usual_q for t2, q in (statistics(row) for row in scaled)]
+
+
+# --- features of a snapshot -------------------------------------------------------------------------------------------
+
+
+def sensor_features(samples):
+    """mean |x|, rms, peak, crest factor, kurtosis of one sensor; NaN where a ratio has no meaning."""
+    n, centre = len(samples), sum(samples) / len(samples)
+    rms = math.sqrt(sum(x**2 for x in samples) / n)
+    peak = max(abs(x) for x in samples)
+    second = sum((x - centre) ** 2 for x in samples) / n
+    fourth = sum((x - centre) ** 4 for x in samples) / n
+    constant = min(samples) == max(samples)
+    return [
+        sum(abs(x) for x in samples) / n,
+        rms,
+        peak,
+        peak / rms if rms else math.nan,
+        math.nan if constant else fourth / second**2,
+    ]
+
+
+def band_energy(samples, sampling_hz, low, high):
+    """Sum |X_k|² / n² over all lines of the plain transform whose frequency, folded at half the rate, is in it."""
+    n, total = len(samples), 0.0
+    for k in range(n):
+        frequency = min(k, n - k) * sampling_hz / n
+        if low <= frequency < high or (frequency >= low and high == sampling_hz / 2):
+            line = sum(x * np.exp(-2j * math.pi * k * t / n) for t, x in enumerate(samples))
+            total += abs(line) ** 2 / n**2
+    return total
+
+
+# --- merging of readings ----------------------------------------------------------------------------------------------
+
+
+def merge_readings(known, pieces):
+    """Rows by stamp, and counts: `known` maps stamps to values, a piece is a list of them; None is missing."""
+    rows = {stamp: list(values) for stamp, values in known.items()}
+    for piece in pieces:
+        for stamp, values in piece:
+            row = rows.setdefault(stamp, [None] * len(values))
+            for k, value in enumerate(values):
+                row[k] = row[k] if value is None else value
+    new = [stamp for stamp in rows if stamp not in known]
+    filled = corrected = unchanged = 0
+    for stamp in {stamp for piece in pieces for stamp, _ in piece} & known.keys():
+        before, after = known[stamp], rows[stamp]
+        filled += sum(one is None and other is not None for one, other in zip(before, after, strict=True))
+        corrected += sum(one is not None and one != other for one, other in zip(before, after, strict=True))
+        unchanged += before == after
+    return dict(sorted(rows.items())), (len(new), filled, corrected, unchanged)
+
+
+# --- injected events --------------------------------------------------------------------------------------------------
+
+
+def found_trial(scores, threshold, max_gap, start, stop, alarms_before):
+    """Whether an alarm meets [start, stop) of a piece's scores, where none of `alarms_before` (stop - start,) was."""
+    alarms = merge_events(events_of([score > threshold for score in scores]), max_gap)
+    return any(left < stop and start < right for left, right in alarms) and not any(alarms_before)
+
+
+# --- operation --------------------------------------------------------------------------------------------------------
+
+
+class ScoredOnce:
+    """What a store holds if each call scores the whole history and keeps the final scores that it has not got yet."""
+
+    def __init__(self, since):
+        self.since, self.rows, self.weights = since, {}, {}
+
+    def take(self, series, result, final, merge_gap, model):
+        self.series, self.merge_gap = series, merge_gap
+        for t, stamp in enumerate(series.stamps.tolist()):
+            if final[t] and stamp >= self.since and stamp not in self.rows:
+                self.rows[stamp] = (result.scores[t], result.threshold, model)
+                self.weights[stamp] = result.scores[t] * result.channel_shares[t]
+
+    def alarms(self):
+        """First and last stamp, timesteps, peak, peak over threshold, channel weights; all rows seen at once."""
+        stamps, segment_starts = self.series.stamps.tolist(), self.series.segment_starts.tolist()
+        over = [stamp in self.rows and self.rows[stamp][0] > self.rows[stamp][1] for stamp in stamps]
+        alarms = []
+        for start, stop in merge_events(events_of(over, segment_starts), self.merge_gap, segment_starts):
+            inside = [stamps[t] for t in range(start, stop) if over[t]]
+            peak = max(self.rows[stamp][0] for stamp in inside)
+            ratio = max(self.rows[stamp][0] / self.rows[stamp][1] for stamp in inside)
+            weights = sum(self.weights[stamp] for stamp in inside)
+            alarms.append((stamps[start], stamps[stop - 1], stop - start, peak, ratio, weights))
+        return alarms

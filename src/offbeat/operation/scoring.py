@@ -1,0 +1,205 @@
+"""New readings to final scores: what arrived since the last call, scored as if all had been scored at once.
+
+A score is final when no reading that comes later in time will change it; only final ones are stored, and each once.
+Readings are scored from the first timestep that is not stored, with the context before it, never from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from offbeat.detection.detector import Detector
+from offbeat.errors import ModelError, ReadingsError
+from offbeat.operation.alarms import NewScores
+from offbeat.operation.store import Store
+from offbeat.readings.folder import read_readings, reading_files
+from offbeat.readings.series import Series
+from offbeat.typing import BoolArray, IntArray
+
+LOOKBACK = 5_000  # stored timesteps; what comes late before the oldest of them is not scored
+LEEWAY = 1.5  # of the period at which readings come, before they are put on the detector's
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a call scored: new rows and new alarms (their ids) of each asset, and what kept an asset from it."""
+
+    rows: Mapping[str, int]
+    alarms: Mapping[str, tuple[int, ...]]
+    problems: Mapping[str, str]
+
+
+def score_folder(
+    detector: Detector,
+    folder: Path,
+    store: Store,
+    model: str,
+    since: Mapping[str, int],
+    *,
+    lookback: int = LOOKBACK,
+) -> Scored:
+    """Score what is new in a folder of readings into a store, one asset after the other.
+
+    Parameters
+    ----------
+    detector : Detector
+    folder : Path
+        As for `read_folder`; its tables are not read.
+    store : Store
+    model : str
+        Version of the detector; each row names it.
+    since : mapping of asset to stamp
+        As in `score_new`; an asset that is not in it begins with its first reading.
+    lookback : int
+        How many of the last stored timesteps late readings may fall between.
+
+    Returns
+    -------
+    Scored
+        An asset whose readings cannot be read or do not fit the detector is a problem, and stops no other.
+
+    Raises
+    ------
+    ReadingsError
+        If there is no folder of readings.
+    StoreError
+        If the store fails; what was scored before is in it.
+    """
+    rows: dict[str, int] = {}
+    alarms: dict[str, tuple[int, ...]] = {}
+    problems: dict[str, str] = {}
+    for file in reading_files(folder):
+        asset = file.stem
+        stored = store.last_stamps(asset, lookback)
+        try:
+            series = read_for(detector, file)
+            new = score_new(detector, series, model, stored=stored, since=since.get(asset), lookback=lookback)
+        except (ReadingsError, ModelError) as error:
+            problems[asset] = str(error)
+            continue
+        written = store.write(new)
+        rows[asset], alarms[asset] = written.n_rows, written.alarms
+    return Scored(rows, alarms, problems)
+
+
+def score_new(
+    detector: Detector,
+    series: Series,
+    model: str,
+    *,
+    stored: ArrayLike = (),
+    since: int | None = None,
+    lookback: int = LOOKBACK,
+) -> NewScores:
+    """Score the timesteps of a series that are final and not stored yet.
+
+    Parameters
+    ----------
+    detector : Detector
+    series : Series
+        All readings of an asset, on the detector's period.
+    model : str
+    stored : array of shape (n,), int
+        The last `lookback` stamps that are stored of the asset, ascending; all where there are fewer.
+    since : int, optional
+        The stamp at which an asset begins that nothing is stored of; its first reading by default. Where fewer than
+        `lookback` are stored, late readings may fall between it and the first of them.
+    lookback : int
+
+    Returns
+    -------
+    NewScores
+
+    Raises
+    ------
+    ModelError, ReadingsError
+        As `Detector.score`.
+    """
+    detector.check_period(series)
+    stamps, held = series.stamps, np.asarray(stored, dtype=np.int64)
+    begin = since if since is not None else stamps[0]
+    if len(held):
+        begin = held[0] if len(held) >= lookback or since is None else min(since, held[0])
+    step = series.period.value if isinstance(series.period, pd.Timedelta) else int(series.period)
+    rows = np.flatnonzero(final_rows(detector, series) & ~_is_stored(stamps, held, step) & (stamps >= begin))
+    # without a new row the last readings are scored all the same: the detector may refuse them
+    start = _tail_start(detector, series, int(rows[0]) if len(rows) else series.n_timesteps - 1)
+    result = detector.score(series.rows(start, series.n_timesteps))
+    bounds = np.array(series.segments)  # (S, 2)
+    segment = bounds[np.searchsorted(bounds[:, 0], rows, side="right") - 1]  # (n, 2)
+    return NewScores(
+        asset=series.asset,
+        model=model,
+        is_time=isinstance(series.index, pd.DatetimeIndex),
+        period=step,
+        merge_gap=detector.params.merge_gap,
+        threshold=result.threshold,
+        channels=result.channels,
+        stamps=stamps[rows],
+        scores=result.scores[rows - start],
+        shares=result.channel_shares[rows - start],
+        segments=np.stack([stamps[segment[:, 0]], stamps[segment[:, 1] - 1]], axis=1),
+    )
+
+
+def final_rows(detector: Detector, series: Series) -> BoolArray:
+    """Return the timesteps (T,) whose score no reading that comes after the last one will change.
+
+    Notes
+    -----
+    That is all of a segment that a later one follows. In the last segment it is what `delay` timesteps have followed,
+    once the segment is so long that its last window reaches none of the timesteps at its head. No window ends in time
+    to vote on those; until then they take the mean error of the first and the last window that cover them.
+    """
+    final = np.ones(series.n_timesteps, dtype=bool)
+    start, stop = series.segments[-1]
+    params, window_size = detector.params, detector.window_size
+    head = int(-series.positions[start] % params.stride) + window_size - 1 - params.overlap
+    wait = detector.delay if stop - start >= head + window_size else window_size + params.lead
+    final[max(stop - wait, start) :] = False
+    return final
+
+
+def read_for(detector: Detector, path: Path) -> Series:
+    """Read a file on the grid that a detector learnt.
+
+    Raises
+    ------
+    ReadingsError
+        As `read_readings`.
+    ModelError
+        If its readings come much slower or faster than those that the detector learnt from.
+    """
+    period = detector.period
+    try:
+        series = read_readings(path, max_gap=detector.max_gap)
+    except ReadingsError:
+        pass  # too few or too irregular to tell their period; what else is wrong is wrong below too
+    else:
+        detector.check_period(series, leeway=LEEWAY)
+        if series.period == period:
+            return series
+    return read_readings(path, period=period, max_gap=detector.max_gap)
+
+
+def _is_stored(stamps: IntArray, held: IntArray, step: int) -> BoolArray:
+    """Return the timesteps (T,) that one of the stored stamps stands for: the nearest, should the grid have moved."""
+    nearest = np.searchsorted(held, stamps - (step - 1) // 2, side="left")
+    padded = np.append(held, np.iinfo(np.int64).max)
+    found: BoolArray = padded[nearest] <= stamps + step // 2
+    return found
+
+
+def _tail_start(detector: Detector, series: Series, first: int) -> int:
+    """Return the row from which on readings must be scored so that those from `first` on score as in the whole."""
+    begin = max(start for start, _ in series.segments if start <= first)
+    # a window more than the context, so that no row from `first` on lies in the first window, which votes on others
+    start = max(begin, first - detector.context - detector.window_size)
+    windows = [stop - detector.window_size for begin, stop in series.segments if stop - begin >= detector.window_size]
+    return min(start, max(windows, default=0))
