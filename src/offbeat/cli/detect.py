@@ -1,0 +1,63 @@
+"""Commands that use a detector: scores and events, thresholds for new machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offbeat.cli.inputs import Change, read_for
+from offbeat.errors import ParamsError
+
+
+def score(
+    readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
+    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    out: Annotated[Path | None, typer.Option(help="Write scores here, .csv or .parquet.")] = None,
+) -> None:
+    """Score readings and print the events.
+
+    When, how long, how strong and which channels; --out writes a score for every timestep.
+    """
+    from offbeat.detection.detector import Detector
+    from offbeat.reporting import check_out, events_table, write_scores
+
+    if out is not None:
+        check_out(out, readings)
+    detector = Detector.load(model)
+    folder = read_for(detector, readings)
+    results = [detector.score(series) for series in folder.series]
+    typer.echo(events_table(results))
+    if out is not None:
+        write_scores(out, results)
+        typer.echo(f"Wrote {sum(len(result.scores) for result in results)} scores to {out}")
+
+
+def calibrate(
+    readings: Annotated[list[Path], typer.Argument(help="Normal readings: a folder, or files, one a machine.")],
+    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    out: Annotated[Path, typer.Option(help="Where the calibrated detector goes; may be the same folder.")],
+    change: Change = None,
+) -> None:
+    """Give a detector thresholds from normal readings.
+
+    For a machine that it never saw, or for another budget, such as -S calibrate.false_alarms_per_week=0.5; without
+    training. What labels.csv, exclude.csv and alarms.csv of the folder name is left out.
+    """
+    from offbeat.detection.detector import Detector
+    from offbeat.detection.storage import check_directory
+    from offbeat.params import parse_changes
+    from offbeat.reporting import threshold_lines
+
+    check_directory(out)
+    changes = parse_changes(change or [])
+    if set(changes) - {"calibrate"}:
+        raise ParamsError(f"only parameters of calibrate can change without training, got {', '.join(changes)}")
+    detector = Detector.load(model)
+    folder = read_for(detector, readings)
+    for series in folder.series:
+        labelled, excluded, doubtful = folder.masks(series)
+        detector.calibrate(series, normal=~(labelled | excluded | doubtful), **changes.get("calibrate", {}))
+    detector.save(out)
+    typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))

@@ -1,0 +1,77 @@
+"""What the commands share: their options, and readings as they are given on a command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offbeat.errors import ReadingsError
+
+if TYPE_CHECKING:
+    from offbeat.detection.detector import Detector
+
+Root = Annotated[Path, typer.Option(help="Folder that holds params.yaml, data/ and artifacts/.")]
+ParamsFile = Annotated[Path | None, typer.Option("--params", help="A params.yaml; the packaged one by default.")]
+Change = Annotated[
+    list[str] | None, typer.Option("--set", "-S", help="A parameter, such as train.epochs=3; may be given again.")
+]
+
+
+def params_of(path: Path | None, changes: Sequence[str] = ()) -> Any:
+    """Return the parameters of a file with the changes of the command line."""
+    from offbeat.params import load_params, parse_changes
+
+    return load_params(path, parse_changes(changes))
+
+
+def read_for(detector: Detector, paths: list[Path]) -> Any:
+    """Return readings on the grid that a detector learnt; those that come much slower or faster are refused."""
+    period = detector.period
+    try:
+        found = read(paths, None, detector.max_gap)
+    except ReadingsError:
+        pass  # too few or too irregular to tell their period
+    else:
+        for series in found.series:
+            detector.check_period(series, leeway=1.5)
+        if all(series.period == period for series in found.series):
+            return found
+    return read(paths, period if isinstance(period, int) else str(period), detector.max_gap)
+
+
+def read(paths: list[Path], period: str | int | None, max_gap: int) -> Any:
+    """Return one Folder of a folder of readings, or of files."""
+    from offbeat.readings.folder import Folder, alike, read_folder, read_readings
+
+    for path in paths:
+        if not path.exists():
+            raise ReadingsError(f"{path} does not exist")
+    if len(paths) == 1 and paths[0].is_dir():
+        return read_folder(paths[0], period=period, max_gap=max_gap)
+    twice = {path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}
+    if twice:
+        raise ReadingsError(f"asset '{min(twice)}' is given twice: a file's name is its machine's, so name each once")
+    for path in paths:
+        if path.is_dir():
+            raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
+    return Folder(tuple(alike([read_readings(path, period=period, max_gap=max_gap) for path in paths])))
+
+
+@contextmanager
+def native_chatter_muted() -> Iterator[None]:
+    """Send what native libraries print while they load (no CUDA driver, CPU features) nowhere; errors still raise."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

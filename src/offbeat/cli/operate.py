@@ -1,0 +1,143 @@
+"""Commands of the system at work: new readings, alarms and what people say of them, models and who is champion."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offbeat.cli.inputs import Root
+from offbeat.errors import OffbeatError, ReadingsError
+
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--store", envvar="OFFBEAT_STORE", help="Database of scores and alarms; ROOT/offbeat.db by default."),
+]
+Who = Annotated[str, typer.Option("--by", help="Who says so.", default_factory=getpass.getuser, show_default=False)]
+
+
+INGEST_WAIT_S = 600.0  # for a flow that reads data/
+
+
+class Verdict(StrEnum):
+    """What a person says of an alarm."""
+
+    true = "true"
+    false = "false"
+    expected = "expected"
+
+
+def ingest(root: Root = Path()) -> None:
+    """Take new readings from the sources in sources.yaml into data/.
+
+    What was taken before is not taken again; what comes late is filled in. `dvc add data` then gives it a version,
+    as the flow ingest does.
+    """
+    from offbeat.locks import lock_file, lock_path
+    from offbeat.readings.ingestion import ingest as take_in
+    from offbeat.readings.sources import load_sources
+
+    sources = load_sources(root / "sources.yaml", os.environ)
+    if not sources:
+        raise ReadingsError(f"{root / 'sources.yaml'}: lists no source: see docs/ingestion.md")
+    with lock_file(lock_path(root, "data"), "offbeat ingest", timeout_s=INGEST_WAIT_S, say=typer.echo):
+        typer.echo(str(take_in(root / "data", sources)))
+
+
+def alarms(
+    root: Root = Path(),
+    store: StoreUrl = None,
+    asset: Annotated[str | None, typer.Option(help="Of this machine alone.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="true, false, expected or unmarked alone.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+) -> None:
+    """List the alarms that the flow score has raised, the latest first."""
+    from offbeat.operation.listing import alarms_table
+    from offbeat.operation.store import Store
+
+    with Store(_store_url(root, store)) as opened:
+        typer.echo(alarms_table(opened.alarms(asset, verdict=verdict, limit=limit)))
+
+
+def feedback(
+    alarm: Annotated[int, typer.Argument(help="Its number in `offbeat alarms`.")],
+    verdict: Verdict,
+    by: Who,
+    root: Root = Path(),
+    store: StoreUrl = None,
+    note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",
+) -> None:
+    """Say what an alarm was: true (an incident), false (normal), or expected (maintenance and the like).
+
+    False alarms count as normal from the next calibration on: `offbeat recalibrate`, or the next retraining.
+    """
+    from offbeat.operation.store import Store
+
+    with Store(_store_url(root, store)) as opened:
+        before = opened.mark(alarm, verdict.value, note=note, by=by)
+    was = f" (was {before.verdict})" if before.verdict else ""
+    typer.echo(f"alarm {alarm} of {before.asset}, {before.first} to {before.last}: {verdict.value}{was}")
+    if verdict is Verdict.false:
+        typer.echo("it counts as normal from the next calibration on: offbeat recalibrate")
+
+
+def recalibrate(by: Who, root: Root = Path(), store: StoreUrl = None) -> None:
+    """Give machines with false alarms new thresholds, without training.
+
+    From all that was normal since they were learnt from: not labelled, not excluded, and in no alarm but false ones. A
+    threshold rises or stays. The result is a new model in the registry, and the champion.
+    """
+    from offbeat.operation.store import Store
+    from offbeat.promotion import recalibrate_champion
+
+    with Store(_store_url(root, store)) as opened:
+        typer.echo("\n".join(recalibrate_champion(root, opened, by=by)))
+
+
+def models(root: Root = Path()) -> None:
+    """List the registered models: how good each is, and which is the champion."""
+    from offbeat.registry import Registry
+    from offbeat.roster import roster
+
+    typer.echo(roster(Registry(root / "registry")))
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="Of `offbeat models`.")],
+    by: Who,
+    root: Root = Path(),
+    why: Annotated[str, typer.Option(help="In a few words; kept with the model.")] = "",
+    override: Annotated[bool, typer.Option("--override", help="Also against the gate.")] = False,
+) -> None:
+    """Make a registered model the champion, which scores from now on.
+
+    Against the gate's word, such as for a model that finds no more than PCA, it takes --override.
+    """
+    from offbeat.promotion import promote_by_hand
+    from offbeat.registry import Registry
+
+    typer.echo(promote_by_hand(Registry(root / "registry"), version, by=by, why=why, override=override))
+
+
+def rollback(
+    by: Who,
+    root: Root = Path(),
+    why: Annotated[str, typer.Option(help="In a few words; kept with the model.")] = "",
+) -> None:
+    """Make the champion before the present one champion again."""
+    from offbeat.registry import Registry
+
+    model = Registry(root / "registry").rollback(by=by, why=why or "rolled back")
+    typer.echo(f"model {model.version} is the champion again")
+
+
+def _store_url(root: Path, given: str | None) -> str:
+    url = given or f"sqlite:///{root.resolve() / 'offbeat.db'}"
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).exists():  # what only reads must make no database
+        raise OffbeatError(f"{file}: no alarms yet: run the flow score, or name the database with --store")
+    return url
