@@ -6,16 +6,41 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export ORT_DISABLE_TELEMETRY := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# Prefect keeps its history here; `make server` shows it, and the flow that `make run` starts brings a server of its own
+export PREFECT_HOME ?= $(CURDIR)/.prefect
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
+export OFFBEAT_ROOT ?= $(CURDIR)
+API := http://127.0.0.1:4200/api
 
-.PHONY: run test lint bench lock setup clean
+.PHONY: run server worker deploy test test-all lint bench lock setup clean
 
-run: setup            ## train, calibrate and evaluate; on the bundled fleet, unless data/ holds something else
-	@test -d data || dvc pull --quiet data.dvc
-	@dvc repro
+run: setup            ## the flow retrain; on the bundled fleet, unless data/ holds something else
+	@$(SHORT_LOG) python -m flows.retrain
 	@offbeat summary
 
-test: setup lint      ## style, types and every test
+# at a terminal, the time and what happened
+SHORT_LOG := PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT='%(asctime)s  %(message)s' \
+    PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT='%(asctime)s  %(message)s' \
+    PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT=%H:%M:%S
+
+server: setup         ## Prefect's server and page, on this machine alone: http://127.0.0.1:4200
+	@prefect server start --host 127.0.0.1
+
+worker: setup         ## a worker of the pool POOL: cpu, or gpu for the train stage alone
+	@PREFECT_API_URL=$${PREFECT_API_URL:-$(API)} prefect worker start --type process --pool $(POOL) $(LIMIT_$(POOL))
+
+POOL ?= cpu
+LIMIT_gpu := --limit 1
+
+deploy: setup         ## send the deployments of prefect.yaml to the server, once both pools have a worker
+	@PREFECT_API_URL=$${PREFECT_API_URL:-$(API)} prefect --no-prompt deploy --all
+
+test: setup lint      ## style, types and every test that takes less than a minute
 	@pytest
+
+test-all: setup lint  ## the long ones too: real servers, workers and kills
+	@pytest -m ""
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy
@@ -33,8 +58,8 @@ setup: .venv/ready    ## the environment; a few minutes the first time
 	@touch $@
 
 lock:                 ## solve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra train --extra pipeline --group dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra train --extra pipeline --extra postgres --group dev --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
 
 clean:
-	rm -rf .venv artifacts/prepared artifacts/model artifacts/detector artifacts/scores
+	rm -rf .venv .prefect artifacts/prepared artifacts/model artifacts/detector artifacts/scores

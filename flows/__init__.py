@@ -1,1 +1,7 @@
-"""When and where: thin Prefect flows on the functions of offbeat; none yet."""
+"""When and where: thin Prefect flows around the functions of offbeat."""
+
+import os
+
+# before Prefect and DVC load: no telemetry, however a flow is started
+for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1"), ("DVC_NO_ANALYTICS", "1")):
+    os.environ.setdefault(name, value)

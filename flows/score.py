@@ -1,0 +1,90 @@
+"""New readings to scores and alarms in the store, and one message for the alarms that are new."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from prefect.blocks.abstract import NotificationError as BlockNotificationError
+from prefect.blocks.core import Block
+
+from flows.project import at_terminal, data_in_place, plain_errors, project_root, step, store_url
+from offbeat.errors import ModelError, NotificationError
+from offbeat.operation.alarms import Alarm
+from offbeat.operation.notification import Send, Webhook, deliver, message_text
+from offbeat.operation.scoring import score_folder
+from offbeat.operation.store import Store
+from offbeat.promotion import stamps
+from offbeat.readings.messages import count
+from offbeat.registry import Registry
+
+
+@flow(name="score", timeout_seconds=1800)
+@plain_errors
+def score() -> str:
+    """Score what is new with the champion."""
+    return score_new(project_root())
+
+
+@step(name="score", retries=2, retry_delay_seconds=[20, 60], retry_condition_fn=None)
+def score_new(root: Path) -> str:
+    """Do the work of `score`. It may be repeated: what is stored is not stored again."""
+    logger = get_run_logger()
+    data_in_place(root, logger.info)
+    champion = Registry(root / "registry").champion()
+    if champion is None:
+        return _said(logger, "no champion yet: run the flow retrain, or offbeat promote a model")
+    detector = champion.load()
+    with Store(store_url(root)) as store:
+        since = {asset: stamp + 1 for asset, stamp in stamps(champion, "scores_from").items()}
+        scored = score_folder(detector, root / "data", store, champion.version, since)
+        for asset, problem in scored.problems.items():
+            logger.warning("%s: not scored: %s", asset, problem)
+        if scored.problems and not scored.rows:
+            raise ModelError(
+                f"model {champion.version} could score none of {count(len(scored.problems), 'machine')}: retrain on "
+                "their readings, or offbeat promote a model that knows them"
+            )
+        new = [alarm for alarms in scored.alarms.values() for alarm in alarms]
+        delivered = deliver(store, sender(logger.info), datetime.now(UTC))
+    if new:
+        create_markdown_artifact(f"alarms {', '.join(map(str, new))}: `offbeat alarms`", key="new-alarms")
+    rows = sum(scored.rows.values())
+    told = f"told of {delivered.n_sent}, {delivered.n_waiting} wait"
+    if delivered.problem:
+        logger.warning("not told: %s; it is tried again", delivered.problem)
+    return _said(logger, f"model {champion.version}: {rows} new scores, {len(new)} new alarms; {told}")
+
+
+def sender(say: Callable[[str], None]) -> Send:
+    """Return where messages go: OFFBEAT_WEBHOOK, a URL; else OFFBEAT_NOTIFY, a notification block; else the log."""
+    if url := os.environ.get("OFFBEAT_WEBHOOK"):
+        return Webhook(url)
+    if name := os.environ.get("OFFBEAT_NOTIFY"):
+        return partial(_notify, Block.load(name))
+    return lambda alarms, _: say(message_text(alarms))
+
+
+def _notify(block: Any, alarms: Sequence[Alarm], _: str) -> None:
+    try:
+        with block.raise_on_failure():  # else failures pass in silence
+            block.notify(message_text(alarms), subject=f"offbeat: {count(len(alarms), 'new alarm')}")
+    except (BlockNotificationError, httpx.HTTPError, OSError) as error:
+        raise NotificationError(f"notification block: {type(error).__name__}") from error
+
+
+def _said(logger: Any, line: str) -> str:
+    logger.info(line)
+    return line
+
+
+if __name__ == "__main__":
+    sys.exit(at_terminal(score(return_state=True)))
