@@ -26,7 +26,7 @@ from offbeat.errors import OffbeatError
 from offbeat.evaluation.ground import learnt_until
 from offbeat.files import new_file
 from offbeat.operation.alarms import Alarm
-from offbeat.operation.scoring import final_rows, read_for, score_folder
+from offbeat.operation.scoring import final_rows, read_file, score_folder
 from offbeat.operation.store import Store
 from offbeat.params import load_params
 from offbeat.promotion import VERDICT, stamps
@@ -168,7 +168,7 @@ class ScoreTrial:
         return found
 
     def _compare(self, file: Path, ours: Store, found: Faults) -> None:
-        series = read_for(self.detector, file)
+        series = read_file(self.detector, file)
         wanted = final_rows(self.detector, series) & (series.stamps >= self.since[series.asset])
         whole = pd.Series(self.detector.score(series).scores[wanted], series.stamps[wanted])
         with ours.database.reading() as connection:

@@ -22,8 +22,10 @@ import yaml
 from offbeat.errors import OffbeatError
 
 EMBEDDED = "embedded"  # the remote inside the repository, which holds the bundled readings alone
-LOCK_WAITS_S = (2, 5, 10, 20)
+PATIENCE_S = 3600.0  # with another DVC command that keeps the repository locked, such as a long push
+LONGEST_WAIT_S = 20.0
 WRITTEN_IN_PLACE = ("dvc.lock", "data.dvc", ".dvc/tmp/rwlock")
+RUNNING = re.compile(r"Running stage '(.+)'")
 MD5 = re.compile(r"([0-9a-f]{32}(\.dir)?)?")  # other kinds of hash have other keys
 BUSY = ("Unable to acquire lock", "is busy")
 HINTS = (  # to people who type the command
@@ -53,16 +55,27 @@ def dvc(root: Path, *arguments: str, say: Callable[[str], None], keep: Sequence[
     OffbeatError
         If it fails, with its last lines.
     """
-    for wait_s in (*LOCK_WAITS_S, 0):
+    end, wait_s, is_mended = time.monotonic() + PATIENCE_S, 1.0, False
+    while True:
         code, lines = _run(root, arguments, say, keep)
         if not code:
             return lines
-        if mended(root, say):
+        if not is_mended and mended(root, say):
+            is_mended = True
             continue
-        if not any(mark in line for line in lines for mark in BUSY):
-            break
-        time.sleep(wait_s)  # another DVC command is at work, such as `dvc add` of an ingestion
-    raise OffbeatError(f"dvc {' '.join(arguments)} ended with {code}: {' | '.join(lines[-5:])}")
+        if not any(mark in line for line in lines for mark in BUSY) or time.monotonic() > end:
+            raise OffbeatError(f"dvc {' '.join(arguments)} ended with {code}: {' | '.join(lines[-5:])}")
+        if stage := _finished_stage(lines):
+            # it ran, and only its end met another command: take down what it made instead of running it again
+            arguments = ("commit", "--force", stage)
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _finished_stage(lines: Sequence[str]) -> str | None:
+    """Return the stage that ran in a command which then found the repository locked; None if none did."""
+    started = [found[1] for line in lines if (found := RUNNING.match(line))]
+    return started[-1] if started else None
 
 
 def _run(
@@ -96,8 +109,14 @@ def reproduce(
 ) -> bool:
     """Bring one stage up to date; return whether it ran here, rather than being up to date or fetched."""
     more = ["--pull"] if pull else []
-    lines = dvc(root, "repro", "--single-item", *more, stage, say=say, keep=keep)
-    return any(line.startswith(f"Running stage '{stage}'") for line in lines)
+    said: list[str] = []
+
+    def report(line: str) -> None:
+        said.append(line)
+        say(line)
+
+    dvc(root, "repro", "--single-item", *more, stage, say=report, keep=keep)
+    return any(RUNNING.match(line) for line in said)
 
 
 def remote(root: Path) -> str | None:
@@ -129,6 +148,8 @@ def code_hash(root: Path, stage: str) -> str:
 
 def mended(root: Path, say: Callable[[str], None]) -> bool:
     """Remove what a killed DVC command left half-written; return whether there was anything."""
+    if not (root / ".dvc" / "tmp").is_dir():
+        return False  # DVC never wrote here
     with (root / ".dvc" / "tmp" / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # DVC's own lock, under which it writes
@@ -142,12 +163,15 @@ def mended(root: Path, say: Callable[[str], None]) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file of DVC's is missing, or can be read by DVC."""
+    """Whether a file of DVC's is missing, or can be read by DVC, or is one that a person must merge."""
     from dvc import schema  # in half a second, which only a failed command costs
     from voluptuous import Invalid
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+        text = path.read_text(encoding="utf-8")
+        if "<<<<<<<" in text:
+            return True
+        content = yaml.safe_load(text)  # JSON is YAML
         if path.name == "rwlock":
             return isinstance(content, dict)
         (schema.COMPILED_LOCKFILE_SCHEMA if path.suffix == ".lock" else schema.COMPILED_SINGLE_STAGE_SCHEMA)(content)

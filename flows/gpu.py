@@ -81,8 +81,9 @@ def train_there(request: TrainingRequest, say: Callable[[str], None]) -> bool:
         if ended.state is not None and ended.state.is_completed():
             return True
         message = ended.state.message if ended.state else ""
-        if ended.state is not None and ended.state.is_failed():
-            raise OffbeatError(f"training failed on the pool '{POOL}', run '{run.name}': {message}")
+        if ended.state is not None and (ended.state.is_failed() or ended.state.is_cancelled()):
+            what = "was cancelled" if ended.state.is_cancelled() else "failed"
+            raise OffbeatError(f"training {what} on the pool '{POOL}', run '{run.name}': {message}")
         say(f"run '{run.name}' was lost ({message})")
     raise OffbeatError(f"workers of the pool '{POOL}' were lost {TRIES} times: look at their logs")
 

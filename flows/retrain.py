@@ -6,6 +6,7 @@ DVC decides what is stale, the gate what is better; this flow says when, where, 
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from flows.ingest import bring_in, data_there, push
 from flows.project import at_terminal, locked, plain_errors, project_root, step, store_url
 from flows.train import reporting, request_from
 from offbeat.operation.store import Store
-from offbeat.promotion import Decision, decide, left_out, metrics_rows, write_alarms
+from offbeat.promotion import Decision, decide, left_out, metrics_rows, promote_by_hand, write_alarms
 from offbeat.registry import Registry
 
 WAIT_S = 24 * 3600.0
@@ -27,7 +28,7 @@ WAIT_S = 24 * 3600.0
 
 @flow(name="retrain", timeout_seconds=48 * 3600)
 @plain_errors
-def retrain(reason: str = "by hand", manual: bool = False) -> str:
+def retrain(reason: str = "by hand", manual: bool = False) -> Decision:
     """Train on the readings as they are now, and promote the model if the gate finds it better.
 
     Parameters
@@ -48,7 +49,7 @@ def retrain(reason: str = "by hand", manual: bool = False) -> str:
             run_stage(root, stage, held)
         decision = gate(root, reason, manual)
     publish(root, decision)
-    return decision.line
+    return decision
 
 
 @step()
@@ -109,7 +110,9 @@ def gate(root: Path, reason: str, manual: bool) -> Decision:
 def publish(root: Path, decision: Decision) -> None:
     """Show on the run's page what was decided and why."""
     create_table_artifact(metrics_rows(decision), key="metrics", description=decision.line)
-    create_table_artifact(decision.verdict["injected"], key="events", description="injected events, found by each")
+    create_table_artifact(
+        decision.verdict.get("injected", []), key="events", description="injected events, found by each"
+    )
     create_markdown_artifact(
         f"{decision.line}\n\nModel {decision.version}: `{root / 'registry' / 'models' / decision.version}`, "
         f"metrics: `{root / 'artifacts' / 'metrics.json'}`. All models: `offbeat models`.",
@@ -123,7 +126,20 @@ def main() -> int:
     parser.add_argument("--reason", default="by hand", help="kept with the model")
     parser.add_argument("--manual", action="store_true", help="let a person decide on promotion")
     arguments = parser.parse_args()
-    return at_terminal(retrain(arguments.reason, manual=arguments.manual, return_state=True))
+    state = retrain(arguments.reason, manual=arguments.manual, return_state=True)
+    if state.is_completed() and arguments.manual and sys.stdin.isatty():
+        ask(project_root(), state.result())
+    return at_terminal(state)
+
+
+def ask(root: Path, decision: Decision) -> None:
+    """Let a person at the terminal promote a model that waits."""
+    if decision.waits and input(f"{decision.line}\nPromote model {decision.version} now? [y/N] ").lower() in (
+        "y",
+        "yes",
+    ):
+        by = getpass.getuser()
+        print(promote_by_hand(Registry(root / "registry"), decision.version, by=by, why="asked", override=False))
 
 
 if __name__ == "__main__":

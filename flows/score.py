@@ -26,17 +26,24 @@ from offbeat.promotion import stamps
 from offbeat.readings.messages import count
 from offbeat.registry import Registry
 
+MOST_MESSAGES = 20  # in one run; more than one only where earlier ones were not accepted
+
 
 @flow(name="score", timeout_seconds=1800)
 @plain_errors
 def score() -> str:
-    """Score what is new with the champion."""
-    return score_new(project_root())
+    """Score what is new with the champion, and tell people of new alarms, also where nothing could be scored."""
+    root = project_root()
+    try:
+        line = score_new(root)
+    finally:
+        told = tell(root)
+    return f"{line}; {told}"
 
 
 @step(name="score", retries=2, retry_delay_seconds=[20, 60], retry_condition_fn=None)
 def score_new(root: Path) -> str:
-    """Do the work of `score`. It may be repeated: what is stored is not stored again."""
+    """Score into the store. It may be repeated: what is stored is not stored again."""
     logger = get_run_logger()
     data_in_place(root, logger.info)
     champion = Registry(root / "registry").champion()
@@ -54,14 +61,26 @@ def score_new(root: Path) -> str:
                 "their readings, or offbeat promote a model that knows them"
             )
         new = [alarm for alarms in scored.alarms.values() for alarm in alarms]
-        delivered = deliver(store, sender(logger.info), datetime.now(UTC))
     if new:
         create_markdown_artifact(f"alarms {', '.join(map(str, new))}: `offbeat alarms`", key="new-alarms")
-    rows = sum(scored.rows.values())
-    told = f"told of {delivered.n_sent}, {delivered.n_waiting} wait"
-    if delivered.problem:
-        logger.warning("not told: %s; it is tried again", delivered.problem)
-    return _said(logger, f"model {champion.version}: {rows} new scores, {len(new)} new alarms; {told}")
+    rows = count(sum(scored.rows.values()), "new score")
+    return _said(logger, f"model {champion.version}: {rows}, {count(len(new), 'new alarm')}")
+
+
+@step()
+def tell(root: Path) -> str:
+    """Send the messages that are due: new alarms, and what was not accepted before."""
+    logger = get_run_logger()
+    n_told = 0
+    with Store(store_url(root)) as store:
+        for _ in range(MOST_MESSAGES):
+            delivered = deliver(store, sender(logger.info), datetime.now(UTC))
+            n_told += delivered.n_sent
+            if delivered.problem:
+                logger.warning("not told: %s; it is tried again", delivered.problem)
+            if not delivered.n_sent:
+                break
+    return _said(logger, f"told of {count(n_told, 'alarm')}, {delivered.n_waiting} wait")
 
 
 def sender(say: Callable[[str], None]) -> Send:

@@ -1,6 +1,6 @@
 """The train stage on a machine of the `gpu` work pool, which may share nothing with the caller but the DVC remote.
 
-It takes dvc.lock and params.yaml of the caller, fetches the prepared readings, trains, and leaves the result with its
+It borrows dvc.lock and params.yaml of the caller, fetches the prepared readings, trains, and leaves the result with its
 run cache in the remote, where the caller's `dvc repro --pull train` finds it. In the caller's own folder it trains in
 place.
 """
@@ -8,7 +8,9 @@ place.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -61,14 +63,33 @@ def train(request: TrainingRequest) -> str:
             f"{root}: has no DVC remote to fetch the prepared readings from: give it the caller's, "
             "dvc remote add --force --default store ADDRESS"
         )
-    with locked(root, "retrain", f"train for {request.token}", timeout_s=WAIT_S, say=say) as held:
-        for name, text in (("dvc.lock", request.lock), ("params.yaml", request.params)):
-            with new_file(root / name) as scratch:
-                scratch.write_text(text, encoding="utf-8")
+    theirs = {"dvc.lock": request.lock, "params.yaml": request.params}
+    with (
+        locked(root, "retrain", f"train for {request.token}", timeout_s=WAIT_S, say=say) as held,
+        borrowed(root, theirs),
+    ):
         dvc(root, "pull", "prepare", say=say, keep=[held])
         reproduce(root, STAGE, say=reporting(say), keep=[held])
         dvc(root, "push", "--run-cache", STAGE, say=say, keep=[held])
     return f"in {root}"
+
+
+@contextmanager
+def borrowed(root: Path, texts: Mapping[str, str]) -> Iterator[None]:
+    """Give files of a clone other texts for a while; their own come back, after a killed run with the next."""
+    kept = {name: root / ".offbeat" / f"own-{name}" for name in texts}
+    for name, text in texts.items():
+        if not kept[name].exists() and (root / name).exists():
+            with new_file(kept[name]) as scratch:
+                shutil.copyfile(root / name, scratch)
+        with new_file(root / name) as scratch:
+            scratch.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        for name, own in kept.items():
+            if own.exists():
+                own.replace(root / name)
 
 
 def reporting(say: Callable[[str], None]) -> Callable[[str], None]:

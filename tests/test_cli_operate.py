@@ -108,3 +108,12 @@ def test_a_mistyped_store_is_told_and_not_made(project: Path) -> None:
     with pytest.raises(OffbeatError, match=r"elsewhere/x\.db: no alarms yet"):
         invoke(project, "alarms", "--store", f"sqlite:///{project}/elsewhere/x.db")
     assert not (project / "elsewhere").exists()
+
+
+def test_readings_that_were_not_fetched_yet_are_not_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    (tmp_path / "sources.yaml").write_text("sources: [{kind: folder, name: drop, path: drop}]\n")
+    (tmp_path / "data.dvc").write_text("outs: []\n")
+    with pytest.raises(OffbeatError, match=r"data is not there, but data\.dvc has a version of it: dvc pull"):
+        invoke(tmp_path, "ingest")
+    assert not (tmp_path / "data").exists()

@@ -12,7 +12,7 @@ import pytest
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
 from offbeat.evaluation.gate import Verdict
-from offbeat.operation.scoring import read_for, score_folder
+from offbeat.operation.scoring import read_file, score_folder
 from offbeat.operation.store import Store
 from offbeat.promotion import (
     decide,
@@ -25,6 +25,7 @@ from offbeat.promotion import (
 )
 from offbeat.readings.folder import read_folder
 from offbeat.registry import Registry
+from offbeat.roster import roster
 
 REPLAY = {"words": "", "hash": "", "seed": 7, "assets": [], "n_labelled": 0, "n_injected": 10}
 WORSE = Verdict(False, "kept out: the challenger finds 3 of 10 events, PCA 9; no more than PCA", REPLAY, {}, [], [])
@@ -178,6 +179,52 @@ def test_a_recalibrated_model_has_seen_all_that_its_thresholds_were_chosen_from(
     assert card["scores_from"] == first.card["scores_from"]
 
 
+def test_a_recalibrated_model_does_not_bear_the_verdict_on_the_one_before(project, registry, store, monkeypatch):
+    monkeypatch.setattr("offbeat.promotion._judge", lambda *_: BETTER)
+    decide(project, registry, reason="first")
+    score(project, registry, store)
+    mark_false(store, "pump-1")
+    recalibrate_champion(project, store, by="me")
+    assert registry.model("2").card["verdict"] is None
+    assert "-" in roster(registry).splitlines()[3].split()
+
+
+def test_alarms_that_a_person_wrote_down_stay_beside_those_of_the_store(project, registry, store):
+    champion(project, registry)
+    score(project, registry, store)
+    known = "pump-2", "2026-01-06T00:00:00+00:00", "2026-01-06T02:00:00+00:00", "true"
+    (project / "data/alarms.csv").write_text("asset;start;end;verdict\n" + ";".join(known) + "\n")
+    for _ in range(2):
+        write_alarms(project / "data", store)
+        rows = (project / "data/alarms.csv").read_text().splitlines()
+        assert rows[1] == ",".join([*known, ""])
+        assert len(rows) == 2 + len(store.alarms())
+
+
+def test_other_settings_of_the_comparison_are_compared_anew(project, registry, monkeypatch):
+    monkeypatch.setattr("offbeat.promotion._judge", lambda *_: WORSE)
+    decide(project, registry, reason="one")
+    params = json.loads((project / "params.yaml").read_text())
+    params["evaluate"]["n_components"] = 2
+    (project / "params.yaml").write_text(json.dumps(params))
+    monkeypatch.setattr("offbeat.promotion._judge", lambda *_: BETTER)
+    assert decide(project, registry, reason="two").promoted
+
+
+def test_a_model_that_was_compared_with_another_champion_takes_an_override(project, registry, monkeypatch):
+    monkeypatch.setattr("offbeat.promotion._judge", lambda *_: BETTER)
+    decide(project, registry, reason="waits", manual=True)
+    other = replace(registry.model("1").load(), lineage={"git_commit": "another"})
+    other.save(project / "other")
+    registry.register(project / "other", {**registry.model("1").card, "reason": "another"}, [])
+    registry.promote("2", by="me", why="better")
+    with pytest.raises(ModelError, match="model 1: compared with champion none, and 2 is champion now"):
+        promote_by_hand(registry, "1", by="me", why="", override=False)
+    promote_by_hand(registry, "1", by="me", why="", override=True)
+    promote_by_hand(registry, "2", by="me", why="", override=False)  # it was champion before
+    assert registry.champion_version() == "2"
+
+
 def test_a_retraining_does_not_undo_a_recalibration_or_a_rollback(project, registry, store, monkeypatch):
     monkeypatch.setattr("offbeat.promotion._judge", lambda *_: BETTER)
     decide(project, registry, reason="first")
@@ -256,7 +303,7 @@ def test_while_champions_change_every_row_is_of_the_model_that_it_names(project,
     rows = stored_rows(store)
     assert {row.model for row in rows} == {"1", "2"}
     results = {
-        (version, name): detector.score(read_for(detector, folder / f"{name}.csv"))
+        (version, name): detector.score(read_file(detector, folder / f"{name}.csv"))
         for version, detector in detectors.items()
         for name in whole
     }

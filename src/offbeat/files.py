@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ def new_file(path: Path) -> Iterator[Path]:
     scratch = path.with_name(f".{path.name}.partial")
     try:
         yield scratch
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())  # or a power cut could leave an empty file under the new name
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ Pure decisions on a project's folder; the flows say when, and `offbeat promote` 
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,21 +26,24 @@ from offbeat.params import load_params
 from offbeat.preparation import Prepared
 from offbeat.readings.folder import read_folder, reading_files
 from offbeat.readings.messages import count
-from offbeat.readings.spans import SPAN_FILES, read_spans
+from offbeat.readings.spans import SPAN_FILES, moment_json, read_spans
+from offbeat.readings.tables import read_csv
 from offbeat.registry import Model, Registry
 from offbeat.stages.artifacts import DETECTOR, METRICS, PREPARED, read_json, read_prepared
 
 VERDICT = "verdict"  # where a model's card keeps what the gate said
+_ALARM_COLUMNS = (*SPAN_FILES["alarms"], "alarm")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a model: its version, whether it is the champion now, and why in one line."""
+    """What became of a model: its version, whether it is the champion now or waits for a person, why in one line."""
 
     version: str
     promoted: bool
     line: str
     verdict: Mapping[str, Any]
+    waits: bool = False
 
 
 def decide(root: Path, registry: Registry, *, reason: str, manual: bool = False) -> Decision:
@@ -53,15 +55,17 @@ def decide(root: Path, registry: Registry, *, reason: str, manual: bool = False)
     champion = registry.champion()
     against = None if champion is None else champion.version
     known = registry.find(root / DETECTOR)
-    if known is not None and known.card["against"] == against:
+    rule = load_params(root / "params.yaml").evaluate.model_dump()
+    if known is not None and known.version == against:
+        return Decision(against, False, f"model {against} is the champion already", known.card.get(VERDICT) or {})
+    if known is not None and (known.card["against"], known.card.get("evaluate")) == (against, rule):
         verdict = known.card[VERDICT]
-    elif known is not None and known.version == against:
-        return Decision(against, False, f"model {against} is the champion already", known.card[VERDICT])
     else:
         fleet, _ = read_prepared(root / PREPARED)
         verdict = asdict(_judge(root, fleet, champion))
     if known is None:
-        card = {"reason": reason, "parent": None, "against": against, **_described(root, fleet), VERDICT: verdict}
+        card = {"reason": reason, "parent": None, "against": against, "evaluate": rule, **_described(root, fleet)}
+        card[VERDICT] = verdict
         with _lineage_files(root) as files:
             known = registry.register(root / DETECTOR, card, files)
     if known.version in {change["version"] for change in registry.history()}:
@@ -71,7 +75,7 @@ def decide(root: Path, registry: Registry, *, reason: str, manual: bool = False)
         return Decision(known.version, False, f"model {known.version}: {verdict['reason']}", verdict)
     if manual:
         line = f"model {known.version} waits for a person: {verdict['reason']}; offbeat promote {known.version}"
-        return Decision(known.version, False, line, verdict)
+        return Decision(known.version, False, line, verdict, waits=True)
     registry.promote(known.version, by="gate", why=verdict["reason"], instead_of=against)
     return Decision(known.version, True, f"model {known.version} {verdict['reason']}", verdict)
 
@@ -82,13 +86,19 @@ def promote_by_hand(registry: Registry, version: str, *, by: str, why: str, over
     Raises
     ------
     ModelError
-        If the gate kept it out and nobody overrides that.
+        If the gate kept it out, or compared it with another champion than there is now, and nobody overrides that. One
+        that was champion before needs no override.
     """
-    verdict = registry.model(version).card.get(VERDICT, {})
-    if not verdict.get("promote", True) and not override:
-        raise ModelError(
-            f"model {version}: {verdict['reason']}: to promote it all the same, say so with --override and --why"
-        )
+    card, champion = registry.model(version).card, registry.champion_version()
+    verdict = card.get(VERDICT) or {}
+    was_champion = version in {change["version"] for change in registry.history()}
+    objection = ""
+    if not verdict.get("promote", True):
+        objection = verdict["reason"]
+    elif verdict and card["against"] != champion and not was_champion:
+        objection = f"compared with champion {card['against'] or 'none'}, and {champion or 'none'} is champion now"
+    if objection and not override:
+        raise ModelError(f"model {version}: {objection}: to promote it all the same, say so with --override and --why")
     registry.promote(version, by=by, why=why or ("against the gate" if override else "by hand"))
     return f"model {version} is the champion"
 
@@ -121,8 +131,9 @@ def recalibrate_champion(root: Path, store: Store, *, by: str) -> list[str]:
         return ["no threshold changed", *lines]
     with tempfile.TemporaryDirectory() as scratch:
         done.detector.save(Path(scratch) / "detector")
-        seen = {one.asset: _text(one.index[-1]) for one in folder.series if one.asset in moved}
+        seen = {one.asset: moment_json(one.index[-1]) for one in folder.series if one.asset in moved}
         card = {**champion.card, "reason": f"recalibrated by {by}", "parent": champion.version, "against": None}
+        card[VERDICT] = None  # the gate judged other thresholds
         card["learnt_until"] = {**champion.card["learnt_until"], **seen}  # what the gate must not replay
         model = registry.register(Path(scratch) / "detector", card, sorted((champion.directory / "lineage").iterdir()))
     why = f"model {champion.version} with new thresholds for {', '.join(moved)}"
@@ -133,21 +144,24 @@ def recalibrate_champion(root: Path, store: Store, *, by: str) -> list[str]:
 def write_alarms(data: Path, store: Store) -> bool:
     """Write the alarms of a store and their verdicts to data/alarms.csv; return whether the file changed.
 
-    A store without alarms leaves it as it is. Alarms of machines that are gone are left out.
+    Rows without the number of an alarm are people's, and stay. A store without alarms leaves the file as it is; alarms
+    of machines that are gone are left out.
     """
     raised = store.alarms()
     if not raised:
         return False
     assets = {file.stem for file in reading_files(data)}
-    rows = [
-        (alarm.asset, _text(alarm.first), _text(alarm.last), alarm.verdict or "", alarm.id)
+    rows: list[tuple[str, ...]] = [
+        (alarm.asset, str(moment_json(alarm.first)), str(moment_json(alarm.last)), alarm.verdict or "", str(alarm.id))
         for alarm in reversed(raised)
         if alarm.asset in assets
     ]
     path = data / "alarms.csv"
-    if (_rows(path) if path.exists() else []) == [tuple(map(str, row)) for row in rows]:
+    known = _rows(path)
+    rows = [row for row in known if not row[-1]] + rows
+    if known == rows:
         return False
-    write_csv(path, (*SPAN_FILES["alarms"], "alarm"), rows)
+    write_csv(path, _ALARM_COLUMNS, rows)
     return True
 
 
@@ -176,7 +190,9 @@ def stamps(model: Model, key: str) -> dict[str, int]:
 def metrics_rows(decision: Decision) -> list[dict[str, Any]]:
     """Return a row for each method that the gate compared."""
     keys = ("n_events_found", "n_events", "n_injected_found", "n_injected", "false_alarms", "alarm_share", "vus_pr")
-    return [{"method": name, **{key: row[key] for key in keys}} for name, row in decision.verdict["rows"].items()]
+    return [
+        {"method": name, **{key: row[key] for key in keys}} for name, row in decision.verdict.get("rows", {}).items()
+    ]
 
 
 def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None) -> Verdict:
@@ -202,17 +218,16 @@ def _described(root: Path, fleet: Sequence[Prepared]) -> dict[str, Any]:
     trained = {p.series.asset: p.series.index[p.split.held_out[1] - 1] for p in fleet}
     return {
         "lineage": dict(Detector.load(root / DETECTOR).lineage),
-        "trained_until": {asset: _text(when) for asset, when in trained.items()},
+        "trained_until": {asset: moment_json(when) for asset, when in trained.items()},
         "learnt_until": learnt_until(fleet),
         "scores_from": learnt_until(fleet),
         "metrics": read_json(root / METRICS)["fleet"],
     }
 
 
-def _text(when: Any) -> str | int:
-    return when.isoformat() if isinstance(when, pd.Timestamp) else int(when)
-
-
 def _rows(path: Path) -> list[tuple[str, ...]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [tuple(row) for row in csv.reader(file)][1:]
+    """Return the rows of alarms.csv, their columns as `write_alarms` orders them; those of people may lack some."""
+    if not path.exists():
+        return []
+    table = read_csv(path, text=True)[0].reindex(columns=list(_ALARM_COLUMNS)).fillna("")
+    return [tuple(row) for row in table.itertuples(index=False)]

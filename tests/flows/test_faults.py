@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from servers import Server, environment, make_project, run
 
 from benchmarks.fault_trials import TRIALS, IngestTrial
@@ -58,6 +60,42 @@ def test_a_command_that_fails_otherwise_removes_nothing(tracked: Path) -> None:
     with pytest.raises(OffbeatError, match="dvc repro --single-item prepare ended with"):
         reproduce(tracked, "prepare", say=print)
     assert (tracked / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_what_a_person_must_merge_is_left_to_them(tracked: Path) -> None:
+    conflict = "<<<<<<< ours\nouts: []\n=======\nouts: [1]\n>>>>>>> theirs\n"
+    (tracked / "data.dvc").write_text(conflict)
+    with pytest.raises(OffbeatError, match="dvc add data ended with"):
+        dvc(tracked, "add", "data", say=print)
+    assert (tracked / "data.dvc").read_text() == conflict
+
+
+@pytest.mark.slow
+def test_a_stage_that_meets_another_command_at_its_end_is_not_run_again(tracked: Path) -> None:
+    content = yaml.safe_load((tracked / "dvc.yaml").read_text())
+    stage = content["stages"]["prepare"]
+    stage["cmd"] = f"date +%s%N >> runs.txt; touch begun; sleep 2; {stage['cmd']}"
+    (tracked / "dvc.yaml").write_text(yaml.safe_dump(content))
+    hold = """
+import fcntl, time
+from pathlib import Path
+while not Path("begun").exists():
+    time.sleep(0.05)
+with open(".dvc/tmp/lock", "a") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    time.sleep(8)
+"""
+    holder = subprocess.Popen([sys.executable, "-c", hold], cwd=tracked)
+    try:
+        said: list[str] = []
+        assert reproduce(tracked, "prepare", say=said.append)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert any("Unable to acquire lock" in line for line in said)
+    assert len((tracked / "runs.txt").read_text().splitlines()) == 1
+    assert not reproduce(tracked, "prepare", say=said.append)
 
 
 @pytest.mark.slow

@@ -12,13 +12,17 @@ def url(request, tmp_path):
     """Address of an empty database, in SQLite and then in PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/store.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def postgres_url(postgres):
     import psycopg
 
-    address = request.getfixturevalue("postgres")
-    with psycopg.connect(address, autocommit=True) as connection:
+    with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    return address
+    return postgres
 
 
 @pytest.fixture

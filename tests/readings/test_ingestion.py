@@ -15,7 +15,7 @@ import pytest
 from offbeat.errors import ReadingsError, StageError
 from offbeat.readings import spool
 from offbeat.readings.drop_folder import DropFolder
-from offbeat.readings.folder import read_folder, read_frame
+from offbeat.readings.folder import read_frame
 from offbeat.readings.ingestion import ingest
 from offbeat.readings.merging import Counts
 from offbeat.readings.sources import Batch
@@ -222,18 +222,6 @@ def test_new_assets_must_be_like_each_other(tmp_path):
     with pytest.raises(ReadingsError, match="'b' lack 'x' and have in addition 'y', unlike source 'given', table"):
         ingest(tmp_path / "data", [given])
     assert not (tmp_path / "data").exists()
-
-
-def test_the_check_sees_the_new_folder_and_can_refuse_it(data):
-    def check(folder):
-        assert len(read_folder(folder).series[0].index) == 3
-        raise ReadingsError("not good enough")
-
-    before = tree(data)
-    with pytest.raises(ReadingsError, match="not good enough"):
-        ingest(data, [Given(day(4, x=[4], y=[4]))], check=check)
-    assert tree(data) == before
-    assert ingest(data, [Given(day(4, x=[4], y=[4]))], check=read_folder).changed
 
 
 def test_readings_that_cannot_be_merged_safely_are_refused(data, write):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from offbeat.cli.inputs import Change, read_for
+from offbeat.cli.inputs import Change, read
 from offbeat.errors import ParamsError
 
 
@@ -21,12 +21,13 @@ def score(
     When, how long, how strong and which channels; --out writes a score for every timestep.
     """
     from offbeat.detection.detector import Detector
+    from offbeat.detection.reading import read_for
     from offbeat.reporting import check_out, events_table, write_scores
 
     if out is not None:
         check_out(out, readings)
     detector = Detector.load(model)
-    folder = read_for(detector, readings)
+    folder = read_for(detector, lambda period: read(readings, period, detector.max_gap), lambda found: found.series)
     results = [detector.score(series) for series in folder.series]
     typer.echo(events_table(results))
     if out is not None:
@@ -46,6 +47,7 @@ def calibrate(
     training. What labels.csv, exclude.csv and alarms.csv of the folder name is left out.
     """
     from offbeat.detection.detector import Detector
+    from offbeat.detection.reading import read_for
     from offbeat.detection.storage import check_directory
     from offbeat.params import parse_changes
     from offbeat.reporting import threshold_lines
@@ -55,7 +57,7 @@ def calibrate(
     if set(changes) - {"calibrate"}:
         raise ParamsError(f"only parameters of calibrate can change without training, got {', '.join(changes)}")
     detector = Detector.load(model)
-    folder = read_for(detector, readings)
+    folder = read_for(detector, lambda period: read(readings, period, detector.max_gap), lambda found: found.series)
     for series in folder.series:
         labelled, excluded, doubtful = folder.masks(series)
         detector.calibrate(series, normal=~(labelled | excluded | doubtful), **changes.get("calibrate", {}))

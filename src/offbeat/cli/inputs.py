@@ -14,7 +14,7 @@ import typer
 from offbeat.errors import ReadingsError
 
 if TYPE_CHECKING:
-    from offbeat.detection.detector import Detector
+    from offbeat.readings.grid import Period
 
 Root = Annotated[Path, typer.Option(help="Folder that holds params.yaml, data/ and artifacts/.")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="A params.yaml; the packaged one by default.")]
@@ -30,22 +30,7 @@ def params_of(path: Path | None, changes: Sequence[str] = ()) -> Any:
     return load_params(path, parse_changes(changes))
 
 
-def read_for(detector: Detector, paths: list[Path]) -> Any:
-    """Return readings on the grid that a detector learnt; those that come much slower or faster are refused."""
-    period = detector.period
-    try:
-        found = read(paths, None, detector.max_gap)
-    except ReadingsError:
-        pass  # too few or too irregular to tell their period
-    else:
-        for series in found.series:
-            detector.check_period(series, leeway=1.5)
-        if all(series.period == period for series in found.series):
-            return found
-    return read(paths, period if isinstance(period, int) else str(period), detector.max_gap)
-
-
-def read(paths: list[Path], period: str | int | None, max_gap: int) -> Any:
+def read(paths: list[Path], period: Period | None, max_gap: int) -> Any:
     """Return one Folder of a folder of readings, or of files."""
     from offbeat.readings.folder import Folder, alike, read_folder, read_readings
 

@@ -17,10 +17,17 @@ StoreUrl = Annotated[
     str | None,
     typer.Option("--store", envvar="OFFBEAT_STORE", help="Database of scores and alarms; ROOT/offbeat.db by default."),
 ]
-Who = Annotated[str, typer.Option("--by", help="Who says so.", default_factory=getpass.getuser, show_default=False)]
-
-
 INGEST_WAIT_S = 600.0  # for a flow that reads data/
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user whom the system has no name for
+        return "unknown"
+
+
+Who = Annotated[str, typer.Option("--by", help="Who says so.", default_factory=_user, show_default=False)]
 
 
 class Verdict(StrEnum):
@@ -37,6 +44,7 @@ def ingest(root: Root = Path()) -> None:
     What was taken before is not taken again; what comes late is filled in. `dvc add data` then gives it a version,
     as the flow ingest does.
     """
+    from offbeat.files import restore_directory
     from offbeat.locks import lock_file, lock_path
     from offbeat.readings.ingestion import ingest as take_in
     from offbeat.readings.sources import load_sources
@@ -45,6 +53,11 @@ def ingest(root: Root = Path()) -> None:
     if not sources:
         raise ReadingsError(f"{root / 'sources.yaml'}: lists no source: see docs/ingestion.md")
     with lock_file(lock_path(root, "data"), "offbeat ingest", timeout_s=INGEST_WAIT_S, say=typer.echo):
+        restore_directory(root / "data")
+        if (root / "data.dvc").exists() and not (root / "data").exists():
+            raise ReadingsError(
+                f"{root / 'data'} is not there, but data.dvc has a version of it: dvc pull data.dvc first"
+            )
         typer.echo(str(take_in(root / "data", sources)))
 
 

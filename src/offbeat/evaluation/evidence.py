@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offbeat.detection.thresholds import LARGEST_SHARE
 from offbeat.typing import BoolArray
 
 LUCK = 0.05  # what chance does more seldom than this is not taken for chance
 LEAST_EVENTS = 5  # a fair coin falls the same way so often with a chance below LUCK: of fewer events nothing is told
 VUS_PR_MARGIN = 0.02
-MOST_ALARM = 0.1  # of the normal time; a threshold never promises that a larger share of normal blocks goes over it
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Evidence:
     @property
     def over_budget(self) -> str:
         """Why the method is over its false-alarm budget; empty where it is not."""
-        if self.alarm_share > MOST_ALARM:
+        if self.alarm_share > LARGEST_SHARE:
             return f"in alarm for {self.alarm_share:.0%} of the normal time"
         if poisson_tail(self.false_alarms, self.allowed) < LUCK:
             return f"{self.false_alarms:.0f} false alarms where {self.allowed:.1f} are promised"
@@ -81,8 +81,8 @@ def decide(challenger: Evidence, pca: Evidence, champion: Evidence | None, stays
     does not tell which of two models is better.
 
     1. A method over its budget finds none. It is over if its promise, kept, would bring as many false alarms by chance
-       more seldom than `LUCK` (Poisson), or if it is in alarm for more than `MOST_ALARM` of the normal time: alarms are
-       counted, and one that never ends counts once.
+       more seldom than `LUCK` (Poisson), or if it is in alarm for more than `LARGEST_SHARE` of the normal time: alarms
+       are counted, and one that never ends counts once.
     2. One is better than another if it finds more events: of those that only one of the two finds, a fair coin would
        give it as many more seldom than `LUCK` (sign test), so that a difference of one is none. Where both find as many
        within luck, it is better if its VUS-PR is higher by at least `VUS_PR_MARGIN`, over at least `LEAST_EVENTS`

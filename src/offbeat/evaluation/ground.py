@@ -13,6 +13,7 @@ from offbeat.evaluation.replay import Stretch, stretch_of
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
 from offbeat.readings.messages import duration_text
+from offbeat.readings.spans import moment_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ def learnt_until(fleet: Sequence[Prepared]) -> dict[str, str | int]:
     A model made from this fleet has seen none later; whoever keeps the model keeps this beside it.
     """
     last = {p.series.asset: p.series.index[p.split.test[0] - 1] for p in fleet}
-    return {asset: when.isoformat() if hasattr(when, "isoformat") else int(when) for asset, when in last.items()}
+    return {asset: moment_json(when) for asset, when in last.items()}
 
 
 def common_ground(

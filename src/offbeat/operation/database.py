@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from offbeat.errors import StoreError
-from offbeat.readings.sql_address import has_plain_login, shown
+from offbeat.readings.sql_address import has_plain_login, shown, without_login
 
 BUSY_S = 60.0  # how long a writer waits for others
 _LOCK = 0x0FFBEA7  # of PostgreSQL's advisory locks, the one that writers hold
@@ -99,9 +99,14 @@ class Database:
 
     def __init__(self, url: str, busy_s: float = BUSY_S) -> None:
         self._engine, self.place = _engine(url, busy_s)
+        self._busy_s = busy_s
         try:
-            with self.writing() as connection:
-                TABLES.create_all(connection)
+            with self.reading() as connection:
+                missing = set(TABLES.tables) - set(sa.inspect(connection).get_table_names())
+            if missing:  # else whoever only reads waits for no writer
+                with self.writing() as connection:
+                    TABLES.create_all(connection)
+            with self.reading() as connection:
                 self._check_tables(connection)
         except BaseException:
             self.close()
@@ -126,6 +131,7 @@ class Database:
         try:
             with self._engine.execution_options(writes=True).begin() as connection:
                 if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(1000 * self._busy_s)}")
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
                 yield connection
         except SQLAlchemyError as error:
@@ -133,9 +139,9 @@ class Database:
 
     def _explained(self, error: SQLAlchemyError) -> StoreError:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        reason = str(cause).strip().split("\n")[0]
+        reason = without_login(str(cause).strip().split("\n")[0], self._engine.url)
         remedy = "check that it is there, that it is a database of offbeat's and that you may write to it"
-        if "locked" in reason:
+        if "locked" in reason or "lock timeout" in reason:
             remedy = "another process holds it for long: end that one, or try again"
         return StoreError(f"store {self.place}: {reason}: {remedy}")
 

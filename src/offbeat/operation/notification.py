@@ -24,7 +24,7 @@ from offbeat.operation import outbox
 from offbeat.operation.alarms import Alarm
 from offbeat.operation.store import Store
 from offbeat.readings.messages import count
-from offbeat.readings.spans import Moment
+from offbeat.readings.spans import Moment, moment_json
 
 LONGEST_MESSAGE = 20  # alarms written out in words
 
@@ -45,7 +45,7 @@ def deliver(
     send: Send,
     now: datetime,
     *,
-    min_interval_s: float = 300.0,
+    min_interval_s: float = 240.0,
     backoff_s: float = 30.0,
     longest_backoff_s: float = 3600.0,
     claim_s: float = 120.0,
@@ -179,8 +179,8 @@ def _to_json(alarm: Alarm) -> dict[str, Any]:
     return {
         "id": alarm.id,
         "asset": alarm.asset,
-        "first": _plain(alarm.first),
-        "last": _plain(alarm.last),
+        "first": moment_json(alarm.first),
+        "last": moment_json(alarm.last),
         "n_timesteps": alarm.n_timesteps,
         "peak_score": alarm.peak_score,
         "peak_ratio": alarm.peak_ratio if math.isfinite(alarm.peak_ratio) else None,
@@ -188,7 +188,3 @@ def _to_json(alarm: Alarm) -> dict[str, Any]:
         "model": alarm.model,
         "raised_at": alarm.raised_at.isoformat(),
     }
-
-
-def _plain(moment: Moment) -> str | int:
-    return moment.isoformat() if isinstance(moment, pd.Timestamp) else moment

@@ -1,7 +1,8 @@
 """The outbox: alarms that nobody was told of yet, claimed by one sender at a time.
 
-A message keeps its key and its alarms until it is accepted, so that a receiver can drop what it got twice; what comes
-meanwhile waits for the next one, but not for ever: a message that fails time after time lets new alarms go before it.
+A message keeps its key until it is accepted, and its alarms but for those that become part of others, so that a
+receiver can drop what it got twice; what comes meanwhile waits for the next one, but not for ever: a message that fails
+time after time lets new alarms go before it.
 """
 
 from __future__ import annotations

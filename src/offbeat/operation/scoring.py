@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from offbeat.detection.detector import Detector
+from offbeat.detection.reading import read_for
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.operation.alarms import NewScores
 from offbeat.operation.store import Store
@@ -23,7 +24,6 @@ from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, IntArray
 
 LOOKBACK = 5_000  # stored timesteps; what comes late before the oldest of them is not scored
-LEEWAY = 1.5  # of the period at which readings come, before they are put on the detector's
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def score_folder(
         asset = file.stem
         stored = store.last_stamps(asset, lookback)
         try:
-            series = read_for(detector, file)
+            series = read_file(detector, file)
             new = score_new(detector, series, model, stored=stored, since=since.get(asset), lookback=lookback)
         except (ReadingsError, ModelError) as error:
             problems[asset] = str(error)
@@ -86,6 +86,13 @@ def score_folder(
         written = store.write(new)
         rows[asset], alarms[asset] = written.n_rows, written.alarms
     return Scored(rows, alarms, problems)
+
+
+def read_file(detector: Detector, file: Path) -> Series:
+    """Read a file on the grid that a detector learnt; errors as for `read_for`."""
+    return read_for(
+        detector, lambda period: read_readings(file, period=period, max_gap=detector.max_gap), lambda one: [one]
+    )
 
 
 def score_new(
@@ -164,28 +171,6 @@ def final_rows(detector: Detector, series: Series) -> BoolArray:
     wait = detector.delay if stop - start >= head + window_size else window_size + params.lead
     final[max(stop - wait, start) :] = False
     return final
-
-
-def read_for(detector: Detector, path: Path) -> Series:
-    """Read a file on the grid that a detector learnt.
-
-    Raises
-    ------
-    ReadingsError
-        As `read_readings`.
-    ModelError
-        If its readings come much slower or faster than those that the detector learnt from.
-    """
-    period = detector.period
-    try:
-        series = read_readings(path, max_gap=detector.max_gap)
-    except ReadingsError:
-        pass  # too few or too irregular to tell their period; what else is wrong is wrong below too
-    else:
-        detector.check_period(series, leeway=LEEWAY)
-        if series.period == period:
-            return series
-    return read_readings(path, period=period, max_gap=detector.max_gap)
 
 
 def _is_stored(stamps: IntArray, held: IntArray, step: int) -> BoolArray:

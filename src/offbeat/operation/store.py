@@ -71,11 +71,6 @@ class Store:
                     raised.append(_raise(connection, new, _values(new, joined(group)), now))
         return Written(int(missing.sum()), tuple(raised))
 
-    def watermark(self, asset: str) -> int | None:
-        """Return the last stamp that is stored of an asset; None if nothing is."""
-        last = self.last_stamps(asset, 1)
-        return int(last[0]) if len(last) else None
-
     def last_stamps(self, asset: str, n: int) -> IntArray:
         """Return the last `n` stamps that are stored of an asset, ascending; fewer if there are no more."""
         query = sa.select(scores.c.stamp).where(scores.c.asset == asset).order_by(scores.c.stamp.desc()).limit(n)
@@ -86,7 +81,6 @@ class Store:
         self,
         asset: str | None = None,
         *,
-        since: int | None = None,
         verdict: str | None = None,
         limit: int | None = None,
     ) -> list[Alarm]:
@@ -96,8 +90,6 @@ class Store:
         ----------
         asset : str, optional
             All by default.
-        since : int, optional
-            Only alarms that were still on at this stamp or began after it.
         verdict : {"true", "false", "expected", "unmarked"}, optional
             All by default.
         limit : int, optional
@@ -105,8 +97,6 @@ class Store:
         query = select_alarms().order_by(alarms.c.first_stamp.desc(), alarms.c.id.desc()).limit(limit)
         if asset is not None:
             query = query.where(alarms.c.asset == asset)
-        if since is not None:
-            query = query.where(alarms.c.last_stamp >= since)
         if verdict is not None:
             _check_verdict(verdict, (*VERDICTS, "unmarked"))
             query = query.where(alarms.c.verdict == (None if verdict == "unmarked" else verdict))

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,9 +69,7 @@ class Ingestion:
         return "\n".join(lines)
 
 
-def ingest(
-    directory: Path, sources: Sequence[ReadingsSource], *, check: Callable[[Path], object] | None = None
-) -> Ingestion:
+def ingest(directory: Path, sources: Sequence[ReadingsSource]) -> Ingestion:
     """Merge what is new in the sources into a data folder.
 
     Parameters
@@ -80,8 +78,6 @@ def ingest(
         The data folder; made if it is missing. ``readings/`` and ``ingested.json`` in it change, all else stays.
     sources : sequence of ReadingsSource
         With names of their own; where two give the same reading, the later one wins.
-    check : callable, optional
-        Is given the whole new folder before it takes its place; if it raises, all stays as it was.
 
     Returns
     -------
@@ -116,8 +112,6 @@ def ingest(
                 _carry_over(directory, fresh)
                 _move_in(workshop / "readings", fresh / "readings")
                 write_json(fresh / STATE_FILE, new_state)
-                if check is not None:
-                    check(fresh)
         return Ingestion(tuple(source.name for source in sources), counts, tuple(refused), changed)
 
 

@@ -32,6 +32,11 @@ SPAN_FILES = {
 VERDICTS = ("true", "false", "expected")  # of a person on an alarm
 
 
+def moment_json(moment: Moment) -> str | int:
+    """Return a moment as JSON and tables hold it: ISO 8601, or the integer index that it is."""
+    return moment.isoformat() if isinstance(moment, pd.Timestamp) else int(moment)
+
+
 @dataclass(frozen=True)
 class Span:
     """A stretch of one asset's readings; `start` and `end` both belong to it."""

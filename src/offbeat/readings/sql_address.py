@@ -21,6 +21,13 @@ def has_plain_login(text: str) -> bool:
     return text.startswith("sqlite") or not at or ("/" not in user and "@" not in password)
 
 
+def without_login(message: str, url: URL) -> str:
+    """Return what a database says, without password and options of an address, nor its user where that is quoted."""
+    for secret in (url.password, *url.query.values()):
+        message = message.replace(str(secret), "***") if secret else message
+    return message.replace(f'"{url.username}"', '"***"') if url.username else message
+
+
 def shown(url: URL) -> str:
     """Return driver, host, port and database of an address, without user, password and options."""
     host = f"[{url.host}]" if url.host and ":" in url.host else url.host or ""

@@ -43,7 +43,7 @@ from offbeat.errors import ReadingsError, SourceError
 from offbeat.readings.merging import merge
 from offbeat.readings.pieces import Piece, checked
 from offbeat.readings.sources import Batch
-from offbeat.readings.sql_address import has_plain_login, shown
+from offbeat.readings.sql_address import has_plain_login, shown, without_login
 from offbeat.readings.sql_times import Newest, TimeColumn, from_json, to_json
 
 _CONNECT_TIMEOUT_S = 10
@@ -260,10 +260,7 @@ class SqlTable:
 
     def _reason(self, error: SQLAlchemyError) -> str:
         """What went wrong in one line, without a secret."""
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        for secret in (self.url.password, *self.url.query.values()):
-            reason = reason.replace(str(secret), "***") if secret else reason
-        return reason
+        return without_login(" ".join(str(getattr(error, "orig", None) or error).split()), self.url)
 
 
 def database_url(text: str, folder: Path) -> URL:
