@@ -5,3 +5,4 @@ import os
 # before Prefect and DVC load: no telemetry, however a flow is started
 for name, value in (("PREFECT_SERVER_ANALYTICS_ENABLED", "false"), ("DO_NOT_TRACK", "1"), ("DVC_NO_ANALYTICS", "1")):
     os.environ.setdefault(name, value)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nor that a machine has no GPU

@@ -23,9 +23,14 @@ def monitor() -> list[str]:
     """Grade the readings of each asset; return what is wrong with them."""
     root, logger = project_root(), get_run_logger()
     data_in_place(root, logger.info)
-    prepare = load_params(root / "params.yaml").prepare
+    params = load_params(root / "params.yaml")
+    prepare = params.prepare
     qualities, problems = assess_folder(
-        root / "data", period=prepare.period, max_gap=prepare.max_gap, window_size=prepare.window_size
+        root / "data",
+        period=prepare.period,
+        max_gap=prepare.max_gap,
+        window_size=prepare.window_size,
+        min_days=params.min_days,
     )
     page = render(qualities, problems)
     create_markdown_artifact(f"```\n{page}\n```", key="quality", description="quality of the readings")

@@ -17,7 +17,7 @@ from prefect.blocks.abstract import NotificationError as BlockNotificationError
 from prefect.blocks.core import Block
 
 from flows.project import at_terminal, data_in_place, plain_errors, project_root, step, store_url
-from offbeat.errors import ModelError, NotificationError
+from offbeat.errors import ModelError, NotificationError, ParamsError
 from offbeat.operation.alarms import Alarm
 from offbeat.operation.notification import Send, Webhook, deliver, message_text
 from offbeat.operation.scoring import score_folder
@@ -86,9 +86,17 @@ def tell(root: Path) -> str:
 def sender(say: Callable[[str], None]) -> Send:
     """Return where messages go: OFFBEAT_WEBHOOK, a URL; else OFFBEAT_NOTIFY, a notification block; else the log."""
     if url := os.environ.get("OFFBEAT_WEBHOOK"):
-        return Webhook(url)
+        try:
+            return Webhook(url)
+        except ParamsError as error:
+            raise ParamsError(f"OFFBEAT_WEBHOOK: {error}") from None
     if name := os.environ.get("OFFBEAT_NOTIFY"):
-        return partial(_notify, Block.load(name))
+        try:
+            return partial(_notify, Block.load(name))
+        except ValueError as error:
+            raise ParamsError(
+                f"OFFBEAT_NOTIFY={name}: {error}: name a notification block as KIND/NAME, prefect block ls lists them"
+            ) from None
     return lambda alarms, _: say(message_text(alarms))
 
 

@@ -71,7 +71,7 @@ def make_detector(runtime, make_series):
         series = series or make_series()
         chosen = {"stride": 1, "delay": 0, "smoothing": 4, "merge_gap": 2, **changes}
         params = changed(load_params().calibrate, chosen)
-        detector = Detector(runtime, CHANNELS, series.period, max_gap=2, clip=10.0, params=params)
+        detector = Detector(runtime, CHANNELS, series.step, series.is_time, max_gap=2, clip=10.0, params=params)
         return detector.calibrate(series)
 
     return make

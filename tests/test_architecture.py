@@ -6,12 +6,15 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from offbeat.detection.detector import Detector
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
@@ -112,6 +115,7 @@ def test_readings_detection_and_operation_know_few_libraries(module: str) -> Non
 def test_heavy_libraries_stay_in_their_place(module: str) -> None:
     heavy = {name.split(".")[0] for name in imports(MODULES[module])} & HEAVY
     allowed = {"keras", "tensorflow", "onnx"} if wing_of(module) == "models" else set()
+    allowed |= {"bentoml"} if module == "offbeat.service" else set()
     assert heavy <= allowed, f"{module} imports {heavy}"
 
 
@@ -180,3 +184,34 @@ def test_the_package_tells_its_public_names() -> None:
     names = ["Detector", "Folder", "OffbeatError", "ScoreResult", "Series", "fit", "read_folder"]
     assert sorted(offbeat.__all__) == names
     assert all(getattr(offbeat, name) is not None for name in names)
+
+
+SCORE_WITHOUT = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"pandas", "pyarrow", "sklearn", "pooch", "typer"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from offbeat.detection.detector import Detector
+from offbeat.readings.grid import Readings, to_grid
+from offbeat.readings.messages import Source
+from offbeat.readings.series import series_of_grid
+
+detector = Detector.load(sys.argv[1])
+n = 100
+stamps = np.delete(np.arange(n), [40, 41]) * detector.step
+readings = Readings(stamps, np.ones((n - 2, 3)), detector.channels, Source("a test"), True, False)
+series = series_of_grid("pump-1", readings, to_grid(readings, detector.step, detector.max_gap), detector.max_gap)
+print(len(detector.score(series).scores))
+"""
+
+
+def test_scoring_needs_no_pandas(make_detector: Callable[[], Detector], tmp_path: Path) -> None:
+    make_detector().save(tmp_path / "model")
+    command = [sys.executable, "-c", SCORE_WITHOUT, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "100\n", done.stderr

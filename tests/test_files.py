@@ -11,8 +11,6 @@ import pytest
 from offbeat.files import (
     new_directory,
     new_file,
-    period_from_json,
-    period_to_json,
     restore_directory,
     write_csv,
     write_json,
@@ -143,19 +141,6 @@ def test_a_cell_with_a_comma_is_quoted(tmp_path):
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["asset"].tolist() == ["pump, old", '"x"']
     assert table["score"].tolist()[0] == 0.1
-
-
-# --- periods ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("period", ["10min", "1s", "250ms", "1us", "17ns", "36h", "400d", "1s 500ms"])
-def test_a_period_comes_back_as_it_was(period):
-    stored = json.loads(json.dumps(period_to_json(pd.Timedelta(period))))
-    assert period_from_json(stored) == pd.Timedelta(period)
-
-
-def test_a_number_of_steps_comes_back_as_an_int():
-    assert period_from_json(json.loads(json.dumps(period_to_json(np.int64(5))))) == 5
 
 
 # --- recovery ---------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def test_the_data_hash_changes_with_every_reading_mask_name_and_span(make_series
     hashes = [
         hash_of(series),
         hash_of(replace(series, values=touched)),
-        hash_of(replace(series, index=series.index + series.period)),
+        hash_of(replace(series, stamps=series.stamps + series.step)),
         hash_of(replace(series, asset="pump-2")),
         hash_of(replace(series, channels=("flow", "speed", "heat"))),
         hash_of(replace(series, segment_starts=np.array([0, 200]))),

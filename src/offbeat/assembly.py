@@ -26,7 +26,8 @@ def assemble(
     return Detector(
         runtime=Runtime(graph),
         channels=first.channels,
-        period=first.period,
+        step=first.step,
+        is_time=first.is_time,
         max_gap=first.max_gap,
         clip=prepare.clip,
         params=calibrate,

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 
 @contextmanager
 def new_directory(directory: Path) -> Iterator[Path]:
@@ -73,16 +71,6 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     """Write a CSV file of a header and rows."""
     with new_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
-def period_to_json(period: pd.Timedelta | int) -> str | int:
-    """Return a period as JSON holds it: ISO 8601, or a number of steps."""
-    return period.isoformat() if isinstance(period, pd.Timedelta) else int(period)
-
-
-def period_from_json(stored: str | int) -> pd.Timedelta | int:
-    """Return the period that `period_to_json` wrote."""
-    return pd.Timedelta(stored) if isinstance(stored, str) else stored
 
 
 def _scratch(directory: Path) -> Path:

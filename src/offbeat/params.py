@@ -111,6 +111,11 @@ class Params(Section):
     calibrate: CalibrateParams
     evaluate: EvaluateParams
 
+    @property
+    def min_days(self) -> float:
+        """Days of readings that each asset needs, so that its calibration span can promise the false-alarm budget."""
+        return 7 / self.calibrate.false_alarms_per_week / self.prepare.calibration_share
+
     @model_validator(mode="after")
     def _windows_fit_stride_and_delay(self) -> Params:
         calibrate, window_size = self.calibrate, self.prepare.window_size

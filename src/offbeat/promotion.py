@@ -26,7 +26,8 @@ from offbeat.params import load_params
 from offbeat.preparation import Prepared
 from offbeat.readings.folder import read_folder, reading_files
 from offbeat.readings.messages import count
-from offbeat.readings.spans import SPAN_FILES, moment_json, read_spans
+from offbeat.readings.moments import moment_json
+from offbeat.readings.spans import SPAN_FILES, Span, read_spans
 from offbeat.readings.tables import read_csv
 from offbeat.registry import Model, Registry
 from offbeat.stages.artifacts import DETECTOR, METRICS, PREPARED, read_json, read_prepared
@@ -119,12 +120,13 @@ def recalibrate_champion(root: Path, store: Store, *, by: str) -> list[str]:
     if champion is None:
         raise ModelError("there is no champion to recalibrate: run the flow retrain, or offbeat promote a model")
     detector = champion.load()
-    assets = {alarm.asset for alarm in store.alarms(verdict="false")} & detector.assets.keys()
+    false_alarms = [Span(alarm.asset, alarm.first, alarm.last) for alarm in store.alarms(verdict="false")]
+    assets = {span.asset for span in false_alarms} & detector.assets.keys()
     if not assets:
         return ["no alarm is marked as false: there is nothing to learn from"]
-    period = detector.period if isinstance(detector.period, int) else str(detector.period)
-    folder = read_folder(root / "data", period=period, max_gap=detector.max_gap)
-    done = recalibrate(detector, folder, stamps(champion, "trained_until"), store.doubtful_spans(), assets)
+    folder = read_folder(root / "data", period=detector.period, max_gap=detector.max_gap)
+    learnt = stamps(champion, "trained_until")
+    done = recalibrate(detector, folder, learnt, store.doubtful_spans(), assets, false_alarms)
     lines = change_lines(done)
     moved = [change.asset for change in done.changes if change.after.value != change.before.value]
     if not moved:

@@ -16,7 +16,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,24 @@ class Model:
         except ModelError as error:
             return str(error)
         return ""
+
+
+def open_model(directory: Path) -> Model:
+    """Return the model that a folder holds, wherever it stands.
+
+    Raises
+    ------
+    ModelError
+        If its card is missing or damaged.
+    """
+    path = directory / "card.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if card["checksums"] and card["registered"]:
+            return Model(card["version"], directory, card)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: missing or damaged ({type(error).__name__}): restore it") from error
+    raise ModelError(f"{path}: holds no checksums: restore it")
 
 
 class Registry:
@@ -218,9 +236,8 @@ class Registry:
     def _read(self, version: str) -> Model | None:
         """Return a model, None if its card cannot be read."""
         try:
-            card = json.loads((self._place(version) / "card.json").read_text(encoding="utf-8"))
-            return Model(version, self._place(version), card) if card["checksums"] and card["registered"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+            return replace(open_model(self._place(version)), version=version)
+        except ModelError:
             return None
 
     def _state(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more tha
 
 def events_table(results: Sequence[ScoreResult]) -> str:
     """Return the events of all assets as text: when, how long, how strong, which channels."""
-    timed = all(isinstance(result.index, pd.DatetimeIndex) for result in results)
+    timed = all(result.is_time for result in results)
     rows = [["asset", "from (UTC)" if timed else "from", "to", "length", "peak / threshold", "leading channels"]]
     for result in results:
         period = _period(result.index)

@@ -5,10 +5,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from offbeat.detection import storage
 from offbeat.detection.detector import Detector
 from offbeat.errors import ModelError
 
@@ -55,12 +53,6 @@ def test_save_and_load_give_equal_scores(make_detector, make_series, tmp_path, t
     for asset, calibration in detector.assets.items():
         assert loaded.assets[asset].origin == calibration.origin
     assert loaded.assets["pump 2/ä"].origin["method"] == "sigma"
-
-
-@pytest.mark.parametrize("period", [pd.Timedelta(1, unit="ns"), pd.Timedelta("1D 00:00:00.05"), 1, 600])
-def test_a_period_comes_back_as_it_was(period):
-    stored = json.loads(json.dumps(storage.period_to_json(period)))
-    assert storage.period_from_json(stored) == period
 
 
 def test_a_saved_detector_is_onnx_and_json_and_nothing_else(saved):

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from offbeat.assembly import assemble, calibrate_fleet
@@ -135,7 +134,7 @@ def test_the_same_channels_in_another_order_are_the_same_channels(fleet_of, dete
 
 def test_a_champion_of_another_period_cannot_answer(fleet_of, detector_of):
     fleet = fleet_of("pump-1")
-    other = replace(detector_of(fleet), period=pd.Timedelta("1min"))
+    other = replace(detector_of(fleet), step=60_000_000_000)
     found = ground(fleet, detector_of(fleet), Champion(other, learnt_until(fleet)))
     assert found.champion is None
     assert "every 1 min, these come every 10 min" in found.notes[0]

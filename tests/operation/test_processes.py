@@ -10,7 +10,7 @@ import naive
 import numpy as np
 import pytest
 
-from offbeat.operation.scoring import final_rows
+from offbeat.detection.streaming import final_rows
 from offbeat.operation.store import Store
 
 SCORER = """

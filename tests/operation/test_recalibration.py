@@ -64,6 +64,18 @@ def test_a_false_alarm_raises_the_threshold_over_its_peak_and_a_true_one_does_no
     assert other.asset == marked_true.changes[1].asset
 
 
+def test_a_false_alarm_of_one_machine_does_not_make_another_blind(detector, series):
+    one, other = series
+    alarm = span_of(one, 295, 330)
+    folder = Folder((one, other.rows(0, 230)))  # the second is so short that it must borrow
+    low, high = (
+        recalibrate(detector, folder, learnt(*series), doubtful, false_alarms=[alarm]).changes
+        for doubtful in ([alarm], [])
+    )
+    assert high[0].after.value > low[0].after.value
+    assert high[1].after == low[1].after
+
+
 def test_the_detector_it_was_given_stays_as_it_is(detector, series):
     before = dict(detector.assets)
     made = recalibrate(detector, Folder(series), learnt(*series), [])

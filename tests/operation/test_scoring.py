@@ -6,8 +6,9 @@ import naive
 import numpy as np
 import pytest
 
+from offbeat.detection.streaming import final_rows
 from offbeat.errors import ModelError, ReadingsError
-from offbeat.operation.scoring import final_rows, score_folder, score_new
+from offbeat.operation.scoring import score_folder, score_new
 from offbeat.operation.store import Store
 from offbeat.params import changed
 from offbeat.readings.series import Series

@@ -162,8 +162,9 @@ def test_the_hash_of_a_series_changes_with_all_that_it_says_but_its_notes():
         {"asset": "b"},
         {"channels": ("y",)},
         {"values": touched},
-        {"index": series.index + 1},
-        {"period": 2},
+        {"stamps": series.stamps + 1},
+        {"step": 2},
+        {"is_time": True},
         {"segment_starts": np.array([0, 2])},
     ]
     assert len({series_hash(replace(series, **change)) for change in [{}, *changes]}) == len(changes) + 1

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from offbeat.errors import StageError
-from offbeat.files import period_to_json
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder, Span
+from offbeat.readings.moments import step_json
 from offbeat.stages.artifacts import read_json, read_prepared, whole, write_prepared
 
 ARRAYS = ("labelled", "excluded", "scaled", "starts", "held_out_starts")
@@ -25,7 +25,7 @@ def fleet_of(series, window_size=8):
     fleet = prepare_fleet(Folder(tuple(series), (labels,), (exclude,)), params)
     return fleet, {
         "channels": list(series[0].channels),
-        "period": period_to_json(series[0].period),
+        "period": step_json(series[0].step, series[0].is_time),
         "prepare": params.model_dump(),
         "data_hash": "abc",
     }

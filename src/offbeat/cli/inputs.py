@@ -14,9 +14,12 @@ import typer
 from offbeat.errors import ReadingsError
 
 if TYPE_CHECKING:
-    from offbeat.readings.grid import Period
+    from offbeat.readings.frames import Period
 
-Root = Annotated[Path, typer.Option(help="Folder that holds params.yaml, data/ and artifacts/.")]
+Root = Annotated[
+    Path,
+    typer.Option(help="The project's folder.", exists=True, file_okay=False, envvar="OFFBEAT_ROOT", show_default="."),
+]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="A params.yaml; the packaged one by default.")]
 Change = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="A parameter, such as train.epochs=3; may be given again.")

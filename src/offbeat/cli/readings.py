@@ -24,8 +24,9 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
 
     loaded = params_of(params, change or [])
     grid: dict[str, Any] = {"period": loaded.prepare.period, "max_gap": loaded.prepare.max_gap}
-    weeks = 1 / loaded.calibrate.false_alarms_per_week / loaded.prepare.calibration_share
-    qualities, errors = assess_folder(directory, **grid, window_size=loaded.prepare.window_size, min_days=7 * weeks)
+    qualities, errors = assess_folder(
+        directory, **grid, window_size=loaded.prepare.window_size, min_days=loaded.min_days
+    )
     typer.echo(render(qualities, errors))
     if errors:
         raise typer.Exit(1)

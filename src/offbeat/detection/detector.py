@@ -9,10 +9,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from offbeat.detection import storage
 from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
@@ -24,9 +23,13 @@ from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.params import CalibrateParams, changed
-from offbeat.readings.messages import duration_text
+from offbeat.readings.messages import length_text
+from offbeat.readings.moments import length_of
 from offbeat.readings.series import Series, series_hash
 from offbeat.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCORE_KEYS = {"stride", "delay", "smoothing", "merge_gap"}  # of params.yaml's `calibrate`; the others choose thresholds
 
@@ -39,8 +42,10 @@ class Detector:
     ----------
     runtime : Runtime
     channels : tuple of str
-    period : Timedelta or int
-        Of the readings it learnt from; others are refused.
+    step : int
+        From one reading that it learnt from to the next, in nanoseconds or steps; others are refused.
+    is_time : bool
+        Which of the two.
     max_gap : int
         In timesteps; how readings must be put on their grid.
     clip : float
@@ -54,12 +59,23 @@ class Detector:
 
     runtime: Runtime
     channels: tuple[str, ...]
-    period: pd.Timedelta | int
+    step: int
+    is_time: bool
     max_gap: int
     clip: float
     params: CalibrateParams
     assets: dict[str, Calibration] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def period(self) -> pd.Timedelta | int:
+        """Step of the grid that it learnt."""
+        return length_of(self.step, self.is_time)
+
+    @property
+    def period_s(self) -> float | None:
+        """Step of the grid in seconds; None for an integer index."""
+        return self.step / 1e9 if self.is_time else None
 
     @property
     def window_size(self) -> int:
@@ -182,9 +198,8 @@ class Detector:
         self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
     ) -> list[Threshold]:
         """Return a threshold for each asset of a group, by the detector's own rule or another."""
-        period_s = self.period.total_seconds() if isinstance(self.period, pd.Timedelta) else None
         reach = self.context + self.delay + 1
-        return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=period_s)
+        return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=self.period_s)
 
     def errors(self, series: Series, scaling: Scaling) -> FloatArray:
         """Return the squared error (T, F) of each reading in scaled units."""
@@ -233,12 +248,14 @@ class Detector:
 
     def check_period(self, series: Series, leeway: float = 1.0) -> None:
         """Raise ModelError if a series' period is not the detector's, or more than `leeway` times off."""
-        theirs: Any = series.period
-        own: Any = self.period
-        if type(theirs) is not type(own) or not 1 / leeway <= theirs / own <= leeway:
+        self.check_step(series.asset, series.step, series.is_time, leeway)
+
+    def check_step(self, asset: str, step: int, is_time: bool, leeway: float = 1.0) -> None:
+        """Do the same for the step of readings that are on no grid yet."""
+        if is_time != self.is_time or not 1 / leeway <= step / self.step <= leeway:
             raise ModelError(
-                f"asset '{series.asset}': readings every {duration_text(series.period)}, the model learnt from "
-                f"readings every {duration_text(self.period)}: resample them, or train a model on such readings"
+                f"asset '{asset}': readings every {length_text(step, is_time)}, the model learnt from readings every "
+                f"{length_text(self.step, self.is_time)}: resample them, or train a model on such readings"
             )
 
     def _check(self, series: Series) -> None:

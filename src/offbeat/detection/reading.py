@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from offbeat.detection.detector import Detector
 from offbeat.errors import ReadingsError
-from offbeat.readings.grid import Period
 from offbeat.readings.series import Series
+
+if TYPE_CHECKING:
+    from offbeat.readings.frames import Period
 
 LEEWAY = 1.5  # of the period at which readings come, before they are put on the detector's
 _Read = TypeVar("_Read")

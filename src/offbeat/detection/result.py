@@ -4,28 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from offbeat.detection.events import alarm_mask, events_of
 from offbeat.detection.scores import anomaly_scores, channel_shares
+from offbeat.readings.moments import Moment, index_of_stamps, moment_of
 from offbeat.readings.series import Series
-from offbeat.typing import BoolArray, FloatArray
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEADING_SHARE = 0.5  # an event's leading channels are the fewest that make up this share of it
 
 
 @dataclass(frozen=True)
 class Event:
-    """An alarm: rows [start, stop), its first and last timestep, how strong, and which channels lead it."""
+    """An alarm: rows [start, stop), stamps of its first and last timestep, how strong, and which channels lead it."""
 
     start: int
     stop: int
-    first: pd.Timestamp | int
-    last: pd.Timestamp | int
+    first_stamp: int
+    last_stamp: int
+    is_time: bool
     peak_score: float
     channels: tuple[tuple[str, float], ...]  # name and share of the leading channels, strongest first
+
+    @property
+    def first(self) -> Moment:
+        """Its first timestep."""
+        return moment_of(self.first_stamp, self.is_time)
+
+    @property
+    def last(self) -> Moment:
+        """Its last timestep."""
+        return moment_of(self.last_stamp, self.is_time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +52,9 @@ class ScoreResult:
     ----------
     asset : str
     channels : tuple of str
-    index : Index of length T
+    stamps : ndarray of shape (T,), int
+        As those of the series; `index` gives them as times.
+    is_time : bool
     scores : ndarray of shape (T,)
         NaN where nothing could be scored: in segments shorter than a window, and where nothing was read.
     threshold : float
@@ -53,7 +71,8 @@ class ScoreResult:
 
     asset: str
     channels: tuple[str, ...]
-    index: pd.Index
+    stamps: IntArray
+    is_time: bool
     scores: FloatArray
     threshold: float
     alarms: BoolArray
@@ -62,8 +81,15 @@ class ScoreResult:
     settled: BoolArray
     lineage: Mapping[str, str]
 
+    @cached_property
+    def index(self) -> pd.DatetimeIndex | pd.Index[int]:
+        """The timestamps (T,) in UTC, or the integer index."""
+        return index_of_stamps(self.stamps, self.is_time)
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row a timestep: asset, score, threshold, alarm and `share.<channel>`."""
+        import pandas as pd
+
         frame = pd.DataFrame(
             {"asset": self.asset, "score": self.scores, "threshold": self.threshold, "alarm": self.alarms},
             index=self.index,
@@ -88,15 +114,26 @@ def score_result(
         Event(
             start=start,
             stop=stop,
-            first=series.index[start],
-            last=series.index[stop - 1],
+            first_stamp=int(series.stamps[start]),
+            last_stamp=int(series.stamps[stop - 1]),
+            is_time=series.is_time,
             peak_score=float(np.nanmax(scores[start:stop])),
             channels=_leading(channels, scores[start:stop], shares[start:stop], threshold),
         )
         for start, stop in events_of(alarms, series.segment_starts).tolist()
     )
     return ScoreResult(
-        series.asset, channels, series.index, scores, threshold, alarms, shares, events, settled, lineage
+        asset=series.asset,
+        channels=channels,
+        stamps=series.stamps,
+        is_time=series.is_time,
+        scores=scores,
+        threshold=threshold,
+        alarms=alarms,
+        channel_shares=shares,
+        events=events,
+        settled=settled,
+        lineage=lineage,
     )
 
 

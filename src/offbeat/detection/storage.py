@@ -21,8 +21,9 @@ from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
-from offbeat.files import new_directory, period_from_json, period_to_json
+from offbeat.files import new_directory
 from offbeat.params import CalibrateParams
+from offbeat.readings.moments import step_from_json, step_json
 
 if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
@@ -68,10 +69,12 @@ def load_detector(directory: Path) -> Detector:
             raise ModelError(
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
+        step, is_time = step_from_json(card["period"])
         return Detector(
             runtime=Runtime(files[MODEL]),
             channels=tuple(card["channels"]),
-            period=period_from_json(card["period"]),
+            step=step,
+            is_time=is_time,
             max_gap=card["max_gap"],
             clip=card["clip"],
             params=CalibrateParams.model_validate(card["params"]),
@@ -93,7 +96,7 @@ def card_of(detector: Detector) -> dict[str, Any]:
         "window_size": detector.window_size,
         "delay": detector.delay,
         "context": detector.context,
-        "period": period_to_json(detector.period),
+        "period": step_json(detector.step, detector.is_time),
         "max_gap": detector.max_gap,
         "clip": detector.clip,
         "params": detector.params.model_dump(),

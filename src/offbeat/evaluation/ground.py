@@ -12,8 +12,8 @@ from offbeat.detection.detector import SCORE_KEYS, Detector
 from offbeat.evaluation.replay import Stretch, stretch_of
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
-from offbeat.readings.messages import duration_text
-from offbeat.readings.spans import moment_json
+from offbeat.readings.messages import length_text
+from offbeat.readings.moments import moment_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +90,8 @@ def _unable(champion: Champion, fleet: Sequence[Prepared]) -> str:
     detector, series = champion.detector, fleet[0].series
     if set(detector.channels) != set(series.channels):
         return f"the champion knows other channels ({', '.join(detector.channels)})"
-    if detector.period != series.period:
-        every = [duration_text(period) for period in (detector.period, series.period)]
+    if (detector.step, detector.is_time) != (series.step, series.is_time):
+        every = [length_text(one.step, one.is_time) for one in (detector, series)]
         return f"the champion learnt from readings every {every[0]}, these come every {every[1]}"
     if not any(champion.knows(prepared.series.asset) for prepared in fleet):
         return "the champion knows none of these assets"

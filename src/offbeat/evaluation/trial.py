@@ -153,6 +153,6 @@ def _end_to_end(parts: Sequence[Series]) -> Series:
     Timestamps may repeat and go back: what scores a segment asks only where its own rows stand on the grid.
     """
     values: FloatArray = np.concatenate([part.values for part in parts])
-    index = parts[0].index.append([part.index for part in parts[1:]])
+    stamps = np.concatenate([part.stamps for part in parts])
     starts = np.cumsum([0, *(part.n_timesteps for part in parts[:-1])])
-    return replace(parts[0], values=values, index=index, segment_starts=starts)
+    return replace(parts[0], values=values, stamps=stamps, segment_starts=starts)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import pandas as pd
 
 from offbeat.detection.result import LEADING_SHARE
-from offbeat.readings.spans import Moment
+from offbeat.readings.moments import Moment
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 
@@ -165,11 +164,6 @@ def joined(runs: Sequence[Run]) -> Run:
         peak_ratio=max(run.peak_ratio for run in runs),
         weights=weights,
     )
-
-
-def moment_of(stamp: int, is_time: bool) -> Moment:
-    """Return a stamp as a time in UTC, or as the integer index that it is."""
-    return pd.Timestamp(stamp, tz="UTC") if is_time else stamp
 
 
 def _runs(new: NewScores, among: BoolArray) -> list[Run]:

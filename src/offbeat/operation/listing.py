@@ -8,7 +8,7 @@ import pandas as pd
 
 from offbeat.operation.alarms import Alarm
 from offbeat.readings.messages import count
-from offbeat.readings.spans import Moment
+from offbeat.readings.moments import Moment
 from offbeat.tables import text_table
 
 

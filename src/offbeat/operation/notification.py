@@ -24,7 +24,7 @@ from offbeat.operation import outbox
 from offbeat.operation.alarms import Alarm
 from offbeat.operation.store import Store
 from offbeat.readings.messages import count
-from offbeat.readings.spans import Moment, moment_json
+from offbeat.readings.moments import Moment, moment_json
 
 LONGEST_MESSAGE = 20  # alarms written out in words
 

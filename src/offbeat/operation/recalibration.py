@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from offbeat.detection.calibration import SECONDS_PER_WEEK, CalibrationSpan
 from offbeat.detection.detector import Detector
@@ -48,6 +47,7 @@ def recalibrate(
     learnt_until: Mapping[str, int],
     doubtful: Sequence[Span],
     assets: Collection[str] | None = None,
+    false_alarms: Sequence[Span] = (),
 ) -> Recalibrated:
     """Choose thresholds anew from all normal readings since the training span.
 
@@ -65,6 +65,9 @@ def recalibrate(
     assets : collection of str, optional
         Which get a new threshold; all that the detector knows by default. The others still lend their scores to those
         that have too few of their own.
+    false_alarms : sequence of Span, optional
+        Normal for their own asset; what it lends to others leaves them out, lest one machine's odd hour makes another
+        blind.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def recalibrate(
         If the detector does not know one of `assets`.
     """
     wanted = _wanted(detector, assets)
-    spans, hashes, problems = [], {}, {}
+    spans, lent, hashes, problems = [], [], {}, {}
     for series in folder.series:
         if series.asset not in detector.assets:
             continue
@@ -88,6 +91,8 @@ def recalibrate(
             problems[series.asset] = str(error)
             continue
         spans.append(span)
+        odd = reach_mask(~span_mask(series, false_alarms), series.segment_starts, detector.context, detector.delay)
+        lent.append(replace(span, normal=span.normal & odd))
         hashes[series.asset] = series_hash(series)
     problems |= dict.fromkeys(sorted(wanted - {one.asset for one in folder.series}), "there are no readings of it")
     known, changes = dict(detector.assets), []
@@ -95,7 +100,8 @@ def recalibrate(
         if span.asset not in wanted:
             continue
         before = known[span.asset]
-        chosen = detector.choose_thresholds(spans, _params(detector, span.asset))[place]
+        others = [one for k, one in enumerate(lent) if k != place and not np.isnan(one.scores[one.normal]).all()]
+        chosen = detector.choose_thresholds([span, *others], _params(detector, span.asset))[0]
         threshold = max(before.threshold, chosen, key=lambda one: one.value)
         origin = {**before.origin, "data_hash": hashes[span.asset]}
         known[span.asset] = replace(before, threshold=threshold, origin=origin)
@@ -108,8 +114,8 @@ def recalibrate(
 
 def change_lines(recalibrated: Recalibrated) -> list[str]:
     """Return a line an asset: its threshold before and after, and what it promises; then what could not be done."""
-    period = recalibrated.detector.period
-    per_week = SECONDS_PER_WEEK / period.total_seconds() if isinstance(period, pd.Timedelta) else None
+    period_s = recalibrated.detector.period_s
+    per_week = None if period_s is None else SECONDS_PER_WEEK / period_s
     lines = [
         f"{change.asset}: threshold {change.before.value:.3g} -> {change.after.value:.3g}, from "
         f"{count(change.n_scores, 'normal timestep')}; {_promise(change.after, per_week)}"

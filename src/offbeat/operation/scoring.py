@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from offbeat.detection.detector import Detector
 from offbeat.detection.reading import read_for
+from offbeat.detection.streaming import final_rows, tail_start
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.operation.alarms import NewScores
 from offbeat.operation.store import Store
@@ -133,18 +133,17 @@ def score_new(
     begin = since if since is not None else stamps[0]
     if len(held):
         begin = held[0] if len(held) >= lookback or since is None else min(since, held[0])
-    step = series.period.value if isinstance(series.period, pd.Timedelta) else int(series.period)
-    rows = np.flatnonzero(final_rows(detector, series) & ~_is_stored(stamps, held, step) & (stamps >= begin))
+    rows = np.flatnonzero(final_rows(detector, series) & ~_is_stored(stamps, held, series.step) & (stamps >= begin))
     # without a new row the last readings are scored all the same: the detector may refuse them
-    start = _tail_start(detector, series, int(rows[0]) if len(rows) else series.n_timesteps - 1)
+    start = tail_start(detector, series, int(rows[0]) if len(rows) else series.n_timesteps - 1)
     result = detector.score(series.rows(start, series.n_timesteps))
     bounds = np.array(series.segments)  # (S, 2)
     segment = bounds[np.searchsorted(bounds[:, 0], rows, side="right") - 1]  # (n, 2)
     return NewScores(
         asset=series.asset,
         model=model,
-        is_time=isinstance(series.index, pd.DatetimeIndex),
-        period=step,
+        is_time=series.is_time,
+        period=series.step,
         merge_gap=detector.params.merge_gap,
         threshold=result.threshold,
         channels=result.channels,
@@ -155,36 +154,9 @@ def score_new(
     )
 
 
-def final_rows(detector: Detector, series: Series) -> BoolArray:
-    """Return the timesteps (T,) whose score no reading that comes after the last one will change.
-
-    Notes
-    -----
-    That is all of a segment that a later one follows. In the last segment it is what `delay` timesteps have followed,
-    once the segment is so long that its last window reaches none of the timesteps at its head. No window ends in time
-    to vote on those; until then they take the mean error of the first and the last window that cover them.
-    """
-    final = np.ones(series.n_timesteps, dtype=bool)
-    start, stop = series.segments[-1]
-    params, window_size = detector.params, detector.window_size
-    head = int(-series.positions[start] % params.stride) + window_size - 1 - params.overlap
-    wait = detector.delay if stop - start >= head + window_size else window_size + params.lead
-    final[max(stop - wait, start) :] = False
-    return final
-
-
 def _is_stored(stamps: IntArray, held: IntArray, step: int) -> BoolArray:
     """Return the timesteps (T,) that one of the stored stamps stands for: the nearest, should the grid have moved."""
     nearest = np.searchsorted(held, stamps - (step - 1) // 2, side="left")
     padded = np.append(held, np.iinfo(np.int64).max)
     found: BoolArray = padded[nearest] <= stamps + step // 2
     return found
-
-
-def _tail_start(detector: Detector, series: Series, first: int) -> int:
-    """Return the row from which on readings must be scored so that those from `first` on score as in the whole."""
-    begin = max(start for start, _ in series.segments if start <= first)
-    # a window more than the context, so that no row from `first` on lies in the first window, which votes on others
-    start = max(begin, first - detector.context - detector.window_size)
-    windows = [stop - detector.window_size for begin, stop in series.segments if stop - begin >= detector.window_size]
-    return min(start, max(windows, default=0))

@@ -16,8 +16,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from offbeat.errors import StoreError
-from offbeat.operation.alarms import Alarm, NewScores, Run, joined, moment_of, regrouped
+from offbeat.operation.alarms import Alarm, NewScores, Run, joined, regrouped
 from offbeat.operation.database import BUSY_S, Database, alarms, notices, scores
+from offbeat.readings.moments import moment_of
 from offbeat.readings.spans import VERDICTS, Span
 from offbeat.typing import BoolArray, IntArray
 

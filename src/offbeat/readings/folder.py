@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.grid import Period
+from offbeat.readings.frames import Period, series_from_frame
 from offbeat.readings.messages import Source, duration_text
-from offbeat.readings.series import DEFAULT_MAX_GAP, Series, series_from_frame
+from offbeat.readings.moments import Moment
+from offbeat.readings.series import DEFAULT_MAX_GAP, Series
 from offbeat.readings.spans import (
     SPAN_FILES,
     VERDICTS,
-    Moment,
     Span,
     read_alarms,
     read_spans,

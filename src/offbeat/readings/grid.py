@@ -7,17 +7,12 @@ rounding; `Series.from_frame` states the rules.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.messages import Source, count, duration_text, stamp_text
+from offbeat.readings.messages import Source, count, length_text, stamp_text
 from offbeat.typing import BoolArray, FloatArray, IntArray
-
-Period: TypeAlias = "pd.Timedelta | timedelta | str | int"
 
 IRREGULAR_STEP = 0.1  # a step further than this share of the period from a whole number of periods is irregular ...
 IRREGULAR_SHARE = 0.2  # ... and more than this share of such steps is worth a note
@@ -37,9 +32,9 @@ class Readings:
     is_time: bool
     is_local: bool
 
-    def length(self, stamps: int) -> pd.Timedelta | int:
-        """Turn a difference of stamps into a length of time, or leave it a number of steps."""
-        return pd.Timedelta(stamps, unit="ns") if self.is_time else stamps
+    def length_text(self, stamps: int) -> str:
+        """Write a difference of stamps as people do."""
+        return length_text(stamps, self.is_time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +44,11 @@ class Grid:
     stamps: IntArray
     values: FloatArray
     segment_starts: IntArray
-    period: pd.Timedelta | int
+    step: int
     notes: tuple[str, ...]
 
 
-def to_grid(readings: Readings, period: Period | None, max_gap: int) -> Grid:
+def to_grid(readings: Readings, step: int | None, max_gap: int) -> Grid:
     """Put readings on a regular grid by the rules of `Series.from_frame`; there is at least one.
 
     Raises
@@ -66,21 +61,22 @@ def to_grid(readings: Readings, period: Period | None, max_gap: int) -> Grid:
     readings = _distinct(readings)
     merged = n_rows - len(readings.stamps)
     notes = [f"{count(merged, 'row')} that repeated a timestamp merged"] if merged else []
-    step = _step(readings, period)
+    inferred = step is None
+    step = inferred_step(readings) if step is None else step
     point = _points(readings.stamps, step)
-    notes += _step_notes(readings, point, step, inferred=period is None)
+    notes += _step_notes(readings, point, step, inferred=inferred)
     point, values, more = _one_per_point(readings, point)
     empty = np.diff(point) - 1  # grid points without a reading before each next one
     long = empty > max_gap
     if len(point) >= 10 and 2 * (int(long.sum()) + 1) >= len(point):
         raise ReadingsError(
-            f"{readings.source.name}: on a grid of {duration_text(readings.length(step))} most readings stand alone, "
+            f"{readings.source.name}: on a grid of {readings.length_text(step)} most readings stand alone, "
             "far from their neighbours: give the period at which readings really come"
         )
     more += _gap_notes(readings, empty, long, step)
     point, values, starts = _filled(point, values, empty, long)
     stamps = readings.stamps[0] + point * step
-    return Grid(stamps, values, starts, readings.length(step), (*notes, *more))
+    return Grid(stamps, values, starts, step, (*notes, *more))
 
 
 def _check_order(readings: Readings) -> None:
@@ -131,10 +127,14 @@ def _daylight_hint(readings: Readings, step: int) -> str:
     return ""
 
 
-def _step(readings: Readings, period: Period | None) -> int:
-    """Step of the grid in nanoseconds or index units: the given period, or the one the readings show."""
-    if period is not None:
-        return _given_step(period, readings)
+def inferred_step(readings: Readings) -> int:
+    """Step of the grid that the readings show, in nanoseconds or index units.
+
+    Raises
+    ------
+    ReadingsError
+        If there is a single one.
+    """
     if len(readings.stamps) < 2:
         raise ReadingsError(
             f"{readings.source.name} holds a single timestamp, so its period is unknown: give the period"
@@ -149,20 +149,6 @@ def _step(readings: Readings, period: Period | None) -> int:
         if abs(rounded - median) <= 0.005 * median:
             return rounded
     return median
-
-
-def _given_step(period: Period, readings: Readings) -> int:
-    name, is_time = readings.source.name, readings.is_time
-    if is_time == isinstance(period, int | np.integer):
-        wanted = "a time such as '10s'" if is_time else "a whole number of index steps"
-        raise ReadingsError(f"{name}: period={period!r} must be {wanted}, like the index of the readings")
-    try:
-        step = int(period) if isinstance(period, int) else int(pd.Timedelta(period).value)
-    except ValueError as error:
-        raise ReadingsError(f"{name}: period={period!r} is not a length of time: write '10s' or '5min'") from error
-    if step <= 0:  # also NaT
-        raise ReadingsError(f"{name}: period={period!r} must be longer than zero")
-    return step
 
 
 def _points(stamps: IntArray, step: int) -> IntArray:
@@ -216,8 +202,8 @@ def _step_notes(readings: Readings, point: IntArray, step: int, *, inferred: boo
     notes = []
     away = np.abs(readings.stamps - readings.stamps[0] - point * step)
     if away.any():
-        moved, most = count(int(np.count_nonzero(away)), "reading"), readings.length(int(away.max()))
-        notes.append(f"{moved} moved to the nearest grid point, by at most {duration_text(most)}")
+        moved, most = count(int(np.count_nonzero(away)), "reading"), readings.length_text(int(away.max()))
+        notes.append(f"{moved} moved to the nearest grid point, by at most {most}")
     steps = np.diff(readings.stamps)
     # two periods after the last reading is a gap, not an irregular reading
     whole = np.maximum((steps + step // 2) // step, 1) * step
@@ -225,7 +211,7 @@ def _step_notes(readings: Readings, point: IntArray, step: int, *, inferred: boo
     if inferred and odd > IRREGULAR_SHARE * len(steps):
         notes.append(
             f"irregular: {odd / len(steps):.0%} of the steps are more than {IRREGULAR_STEP:.0%} away from a whole "
-            f"number of periods of {duration_text(readings.length(step))}; give the period if it is wrong"
+            f"number of periods of {readings.length_text(step)}; give the period if it is wrong"
         )
     return notes
 
@@ -237,6 +223,6 @@ def _gap_notes(readings: Readings, empty: IntArray, long: BoolArray, step: int) 
         rows = count(int(empty[short].sum()), "missing row")
         notes.append(f"{count(int(short.sum()), 'short gap')} filled with {rows}")
     if long.any():
-        longest = duration_text(readings.length(int(empty.max()) * step))
+        longest = readings.length_text(int(empty.max()) * step)
         notes.append(f"readings split at {count(int(long.sum()), 'long gap')}, at most {longest}")
     return notes

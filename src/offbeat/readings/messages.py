@@ -6,12 +6,11 @@ One place for them, so that a length of time reads the same in an error, a note 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-
-import pandas as pd
+from datetime import UTC, datetime, timedelta
 
 from offbeat.typing import IntArray
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_NS = {
     "d": 86_400_000_000_000,
     "h": 3_600_000_000_000,
@@ -56,7 +55,14 @@ def duration_text(length: timedelta | int) -> str:
     """
     if not isinstance(length, timedelta):
         return count(length, "step")
-    left = pd.Timedelta(length).value
+    return length_text(nanoseconds(length), is_time=True)
+
+
+def length_text(length: int, is_time: bool) -> str:
+    """Write a difference of stamps, in nanoseconds or steps, as `duration_text` does."""
+    if not is_time:
+        return count(length, "step")
+    left = length
     unit_ns = next((unit_ns for unit_ns in _CLOCK_NS.values() if 5_000 * unit_ns <= left), 1)
     left = (left + unit_ns // 2) // unit_ns * unit_ns
     parts = []
@@ -73,4 +79,14 @@ def duration_text(length: timedelta | int) -> str:
 
 def stamp_text(stamp: int, is_time: bool) -> str:
     """Write a timestamp in nanoseconds since 1970 as a time in UTC, or an integer index as it is."""
-    return str(pd.Timestamp(stamp, tz="UTC")) if is_time else str(stamp)
+    if not is_time:
+        return str(stamp)
+    second, fraction = divmod(int(stamp), 1_000_000_000)
+    digits = "" if not fraction else f".{fraction:09d}" if fraction % 1_000 else f".{fraction // 1_000:06d}"
+    return f"{(_EPOCH + timedelta(seconds=second)).strftime('%Y-%m-%d %H:%M:%S')}{digits}+00:00"
+
+
+def nanoseconds(length: timedelta) -> int:
+    """Return a length of time in nanoseconds, those of a pandas Timedelta too."""
+    microseconds = (length.days * 86_400 + length.seconds) * 1_000_000 + length.microseconds
+    return microseconds * 1_000 + int(getattr(length, "nanoseconds", 0))

@@ -16,7 +16,7 @@ from offbeat.detection.events import events_of
 from offbeat.errors import ReadingsError
 from offbeat.readings.channel_quality import GRADES, LIMITS, ChannelQuality, assess_channel
 from offbeat.readings.folder import Folder, alike, read_readings, reading_files
-from offbeat.readings.grid import Period
+from offbeat.readings.frames import Period
 from offbeat.readings.messages import count, duration_text
 from offbeat.readings.series import DEFAULT_MAX_GAP, Series
 from offbeat.readings.spans import Span, read_alarms, read_spans, read_test_starts

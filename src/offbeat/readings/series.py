@@ -11,14 +11,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.grid import Period, Readings, to_grid
+from offbeat.readings.grid import Grid, Readings
 from offbeat.readings.messages import Source
+from offbeat.readings.moments import index_of_stamps, length_of
 from offbeat.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from offbeat.readings.frames import Period
 
 DEFAULT_MAX_GAP = 5  # timesteps
 LARGEST_READING = 1e100  # its square is still a number; no sensor reads more
@@ -34,9 +41,12 @@ class Series:
     channels : tuple of str
     values : ndarray of shape (T, F), float64, read-only
         NaN where a reading is missing.
-    index : DatetimeIndex (UTC) or Index of int64, of length T, strictly increasing
-    period : Timedelta or int
-        Step of the grid.
+    stamps : ndarray of shape (T,), int, read-only, strictly increasing
+        Nanoseconds since 1970 UTC, or an integer index.
+    is_time : bool
+        Which of the two.
+    step : int
+        From one row to the next, in the unit of `stamps`.
     segment_starts : ndarray of shape (S,), int
         First row of each stretch that no long gap interrupts; begins with 0.
     notes : tuple of str
@@ -48,15 +58,16 @@ class Series:
     asset: str
     channels: tuple[str, ...]
     values: FloatArray
-    index: pd.DatetimeIndex | pd.Index[int]
-    period: pd.Timedelta | int
+    stamps: IntArray
+    is_time: bool
+    step: int
     segment_starts: IntArray
     notes: tuple[str, ...] = ()
     max_gap: int = DEFAULT_MAX_GAP
 
     def __post_init__(self) -> None:
-        assert self.values.shape == (len(self.index), len(self.channels)), "values must be (T, F)"
-        for name in ("values", "segment_starts"):
+        assert self.values.shape == (len(self.stamps), len(self.channels)), "values must be (T, F)"
+        for name in ("values", "stamps", "segment_starts"):
             view = getattr(self, name).view()  # the caller's own array stays writeable
             view.flags.writeable = False
             object.__setattr__(self, name, view)
@@ -103,12 +114,24 @@ class Series:
         *Gaps*: up to `max_gap` successive points without a reading become rows of NaN inside the segment; more than
         that store no rows and start a new segment.
         """
+        from offbeat.readings.frames import series_from_frame
+
         return series_from_frame(df, asset, Source(f"asset {asset!r}"), period=period, max_gap=max_gap)
 
     @property
     def n_timesteps(self) -> int:
         """Number of rows, T."""
-        return len(self.index)
+        return len(self.stamps)
+
+    @cached_property
+    def index(self) -> pd.DatetimeIndex | pd.Index[int]:
+        """The timestamps (T,) in UTC, or the integer index."""
+        return index_of_stamps(self.stamps, self.is_time)
+
+    @cached_property
+    def period(self) -> pd.Timedelta | int:
+        """Step of the grid."""
+        return length_of(self.step, self.is_time)
 
     @property
     def n_channels(self) -> int:
@@ -118,7 +141,7 @@ class Series:
     @property
     def period_s(self) -> float | None:
         """Step of the grid in seconds; None for an integer index, whose steps have no known length."""
-        return self.period.total_seconds() if isinstance(self.period, pd.Timedelta) else None
+        return self.step / 1e9 if self.is_time else None
 
     @property
     def segments(self) -> list[tuple[int, int]]:
@@ -127,19 +150,11 @@ class Series:
         return list(zip(self.segment_starts.tolist(), stops, strict=False))
 
     @property
-    def stamps(self) -> IntArray:
-        """Index as integers, shape (T,): nanoseconds since 1970 UTC, or the integer index itself."""
-        return _index_stamps(self.index)
-
-    @property
     def positions(self) -> IntArray:
         """Place of each row on the grid that is counted from 1970 (or from 0), shape (T,); successive rows of a
         segment differ by 1, whatever part of the readings this series holds."""
-        if isinstance(self.period, pd.Timedelta):
-            period_ns = self.period.value
-            # whole numbers throughout: a float would round two neighbours to one position
-            return (self.stamps + period_ns // 2) // period_ns
-        return self.stamps // self.period
+        # whole numbers throughout: a float would round two neighbours to one position
+        return (self.stamps + (self.step // 2 if self.is_time else 0)) // self.step
 
     def rows(self, start: int, stop: int) -> Series:
         """Cut out rows ``start`` to ``stop`` (not included); segments stay separate."""
@@ -148,7 +163,7 @@ class Series:
         inner = self.segment_starts[(self.segment_starts > start) & (self.segment_starts < stop)] - start
         starts = np.concatenate(([0], inner)) if stop > start else inner
         return replace(
-            self, values=self.values[start:stop], index=self.index[start:stop], segment_starts=starts.astype(np.int64)
+            self, values=self.values[start:stop], stamps=self.stamps[start:stop], segment_starts=starts.astype(np.int64)
         )
 
     def row_of(self, when: datetime | str | int) -> int:
@@ -159,10 +174,13 @@ class Series:
         ReadingsError
             If `when` is a time and the index holds integers, or the reverse.
         """
-        is_time = isinstance(self.index, pd.DatetimeIndex)
-        if is_time == isinstance(when, int | np.integer):
-            kind = "times" if is_time else "integers"
+        if self.is_time == isinstance(when, int | np.integer):
+            kind = "times" if self.is_time else "integers"
             raise ReadingsError(f"asset {self.asset!r} is indexed by {kind}, got {when!r}: give the same kind")
+        import pandas as pd
+
+        from offbeat.readings.frames import as_utc
+
         stamp = int(when) if isinstance(when, int | np.integer) else as_utc(pd.Timestamp(when)).value
         return int(np.searchsorted(self.stamps, stamp, side="left"))
 
@@ -174,65 +192,43 @@ class Series:
 
     def to_frame(self) -> pd.DataFrame:
         """Copy the readings into a frame, one column for each channel."""
+        import pandas as pd
+
         return pd.DataFrame(self.values.copy(), index=self.index, columns=list(self.channels))
 
 
-def series_from_frame(
-    df: pd.DataFrame,
-    asset: str,
-    source: Source,
-    *,
-    period: Period | None = None,
-    max_gap: int = DEFAULT_MAX_GAP,
-    notes: Sequence[str] = (),
-) -> Series:
-    """Do the work of `Series.from_frame` with messages that name `source`, after `notes` of whoever read it."""
-    if max_gap < 0:
-        raise ReadingsError(f"max_gap={max_gap} must be at least 0 timesteps")
-    channels = _channels(df, source)
-    if len(df) == 0:
-        raise ReadingsError(f"{source.name} holds no readings: give at least two rows")
-    values = _values(df, channels, source)
-    is_time, is_local = isinstance(df.index, pd.DatetimeIndex), getattr(df.index, "tz", None) is None
-    readings = Readings(_stamps(df.index, source), values, channels, source, is_time, is_local)
-    grid = to_grid(readings, period, max_gap)
-    index = pd.DatetimeIndex(grid.stamps.astype("M8[ns]"), tz="UTC") if is_time else pd.Index(grid.stamps)
-    return Series(asset, channels, grid.values, index, grid.period, grid.segment_starts, (*notes, *grid.notes), max_gap)
+def series_of_grid(asset: str, readings: Readings, grid: Grid, max_gap: int, notes: Sequence[str] = ()) -> Series:
+    """Return the series of readings that were put on a grid."""
+    return Series(
+        asset=asset,
+        channels=readings.channels,
+        values=grid.values,
+        stamps=grid.stamps,
+        is_time=readings.is_time,
+        step=grid.step,
+        segment_starts=grid.segment_starts,
+        notes=(*notes, *grid.notes),
+        max_gap=max_gap,
+    )
 
 
 def series_hash(series: Series) -> str:
     """Return the SHA-256 of a series: its name, channels, period, timestamps, readings and segments."""
-    head = json.dumps([series.asset, series.channels, str(series.period)])
+    head = json.dumps([series.asset, series.channels, int(series.step), series.is_time])
     digest = hashlib.sha256(head.encode())
     for array in (series.values, series.stamps, series.segment_starts):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def as_utc(when: pd.Timestamp) -> pd.Timestamp:
-    """Convert a time to UTC with nanoseconds; one without a zone is taken as UTC."""
-    aware = when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")
-    return aware.as_unit("ns")
+def check_finite(values: FloatArray, channels: Sequence[str], source: Source) -> None:
+    """Refuse readings (n, F) that are infinite or beyond what any sensor reads; NaN is a missing one.
 
-
-def _channels(df: pd.DataFrame, source: Source) -> tuple[str, ...]:
-    channels = tuple(str(name) for name in df.columns)
-    if not channels:
-        raise ReadingsError(f"{source.name} has no channel: give at least one numeric column")
-    twice = sorted({name for name in channels if channels.count(name) > 1})
-    if twice:
-        raise ReadingsError(f"{source.name}: column {twice[0]!r} stands there more than once: rename or drop one")
-    return channels
-
-
-def _values(df: pd.DataFrame, channels: tuple[str, ...], source: Source) -> FloatArray:
-    for name, dtype in zip(channels, df.dtypes, strict=True):
-        if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
-            raise ReadingsError(
-                f"{source.name}: channel {name!r} must hold numbers, but its type is {dtype}: "
-                "convert it (pandas.to_numeric) or drop it"
-            )
-    values = df.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)  # (n, F)
+    Raises
+    ------
+    ReadingsError
+        Naming row and channel.
+    """
     wild = np.abs(values) > LARGEST_READING
     if wild.any():
         row, column = (int(place[0]) for place in np.nonzero(wild))
@@ -240,30 +236,3 @@ def _values(df: pd.DataFrame, channels: tuple[str, ...], source: Source) -> Floa
             f"{source.row(row)}: channel {channels[column]!r} is {values[row, column]}: "
             f"a reading must be finite and within ±{LARGEST_READING:g}; leave it empty if it is missing"
         )
-    return values
-
-
-def _index_stamps(index: pd.Index) -> IntArray:
-    if isinstance(index, pd.DatetimeIndex):
-        return np.asarray(index.as_unit("ns").asi8, dtype=np.int64)
-    return index.to_numpy(dtype=np.int64)
-
-
-def _stamps(index: pd.Index, source: Source) -> IntArray:
-    """Timestamps as nanoseconds since 1970 UTC, or the integers themselves, shape (n,)."""
-    if isinstance(index, pd.DatetimeIndex):
-        if index.hasnans:
-            raise ReadingsError(f"{source.row(int(np.argmax(index.isna())))}: the timestamp is missing: fill it in")
-        try:
-            return _index_stamps(index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC"))
-        except pd.errors.OutOfBoundsDatetime as error:
-            raise ReadingsError(f"{source.name}: timestamps must lie between 1678 and 2262: {error}") from error
-    if isinstance(index, pd.MultiIndex) or not pd.api.types.is_integer_dtype(index.dtype) or index.hasnans:
-        raise ReadingsError(
-            f"{source.name}: the index must hold timestamps or integers, not {index.dtype}: "
-            "set it with df.set_index(pandas.to_datetime(...))"
-        )
-    if len(index) and index.max() > np.iinfo(np.int64).max:
-        row = int(index.argmax())
-        raise ReadingsError(f"{source.row(row)}: index {index[row]} must lie below 2**63: count from a later start")
-    return _index_stamps(index)

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from offbeat.errors import ReadingsError
 from offbeat.readings.messages import Source
+from offbeat.readings.moments import Moment
 from offbeat.readings.series import Series
 from offbeat.readings.tables import check_names, read_csv
 from offbeat.readings.timestamps import parse_times
 from offbeat.typing import BoolArray
-
-Moment: TypeAlias = "pd.Timestamp | int"
 
 SPAN_FILES = {
     "labels": ("asset", "start", "end", "kind"),
@@ -30,11 +28,6 @@ SPAN_FILES = {
     "alarms": ("asset", "start", "end", "verdict"),
 }
 VERDICTS = ("true", "false", "expected")  # of a person on an alarm
-
-
-def moment_json(moment: Moment) -> str | int:
-    """Return a moment as JSON and tables hold it: ISO 8601, or the integer index that it is."""
-    return moment.isoformat() if isinstance(moment, pd.Timestamp) else int(moment)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ _CONNECT_TIMEOUT_S = 10
 _A_DAY = pd.Timedelta(days=1)
 _ASSETS_A_QUERY = 200  # SQLite takes conditions of up to 1000 parts
 
+_COLUMN_KEYS = ("timestamp_column", "asset_column", "channel_column", "value_column")
+
 
 @dataclass(frozen=True)
 class SqlTable:
@@ -255,7 +257,10 @@ class SqlTable:
         for column in wanted:
             if column not in table.columns:
                 there = ", ".join(table.columns.keys())
-                raise ReadingsError(f"{self.place} has no column {column!r}; there are {there}")
+                key = next((key for key in _COLUMN_KEYS if getattr(self, key) == column), "channels")
+                raise ReadingsError(
+                    f"{self.place} has no column {column!r}; there are {there}: set {key} in sources.yaml"
+                )
         return table
 
     def _reason(self, error: SQLAlchemyError) -> str:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from offbeat.detection.scaling import Scaling
 from offbeat.errors import StageError
-from offbeat.files import new_directory, period_from_json, write_json
+from offbeat.files import new_directory, write_json
 from offbeat.params import PrepareParams
 from offbeat.preparation import Prepared
+from offbeat.readings.moments import step_from_json
 from offbeat.readings.series import Series
 from offbeat.readings.splits import Split
 
@@ -99,7 +99,7 @@ def _arrays(prepared: Prepared) -> dict[str, Any]:
     series = prepared.series
     return {
         "values": series.values,
-        "index": series.index.asi8 if isinstance(series.index, pd.DatetimeIndex) else series.index.to_numpy(),
+        "stamps": series.stamps,
         "segment_starts": series.segment_starts,
         "labelled": prepared.labelled,
         "excluded": prepared.excluded,
@@ -128,14 +128,14 @@ def _asset_card(prepared: Prepared) -> dict[str, Any]:
 
 
 def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping[str, Any]) -> Prepared:
-    period = period_from_json(card["period"])
-    index = arrays["index"]
+    step, is_time = step_from_json(card["period"])
     series = Series(
         asset=asset["asset"],
         channels=tuple(card["channels"]),
         values=arrays["values"],
-        index=pd.Index(index) if isinstance(period, int) else pd.DatetimeIndex(index, tz="UTC"),
-        period=period,
+        stamps=arrays["stamps"],
+        is_time=is_time,
+        step=step,
         segment_starts=arrays["segment_starts"],
         notes=tuple(asset["notes"]),
         max_gap=card["prepare"]["max_gap"],

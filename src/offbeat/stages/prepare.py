@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offbeat.files import period_to_json
 from offbeat.lineage import data_hash
 from offbeat.params import PrepareParams
 from offbeat.preparation import preparation_notes, prepare_fleet
 from offbeat.readings.folder import read_folder
+from offbeat.readings.moments import step_json
 from offbeat.stages.artifacts import PREPARED, write_prepared
 
 
@@ -19,7 +19,7 @@ def run(prepare: PrepareParams, *, root: Path) -> list[str]:
     first = fleet[0].series
     card = {
         "channels": list(first.channels),
-        "period": period_to_json(first.period),
+        "period": step_json(first.step, first.is_time),
         "prepare": prepare.model_dump(),
         "data_hash": data_hash(fleet),
     }
