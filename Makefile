@@ -7,13 +7,14 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export BENTOML_DO_NOT_TRACK := true
 # Prefect keeps its history here; `make server` shows it, and the flow that `make run` starts brings a server of its own
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 export OFFBEAT_ROOT ?= $(CURDIR)
 API := http://127.0.0.1:4200/api
 
-.PHONY: run server worker deploy test test-all lint bench lock setup clean
+.PHONY: run server worker deploy bento serve test test-all lint bench lock setup clean
 
 run: setup            ## the flow retrain; on the bundled fleet, unless data/ holds something else
 	@$(SHORT_LOG) python -m flows.retrain
@@ -36,10 +37,10 @@ LIMIT_gpu := --limit 1
 deploy: setup         ## send the deployments of prefect.yaml to the server, once both pools have a worker
 	@PREFECT_API_URL=$${PREFECT_API_URL:-$(API)} prefect --no-prompt deploy --all
 
-test: setup lint      ## style, types and every test that takes less than a minute
+test: setup .venv-service/ready lint   ## style, types and every test that takes less than a minute
 	@pytest
 
-test-all: setup lint  ## the long ones too: real servers, workers and kills
+test-all: setup .venv-service/ready lint   ## the long ones too: real servers, workers and kills
 	@pytest -m ""
 
 lint: setup
@@ -50,16 +51,31 @@ bench: setup          ## metrics on real labelled readings, from a local copy of
 
 DATA ?= ../shared/data
 
+bento: setup .venv-service/ready   ## pack the champion and what scores with it into bento/, for machines without all this
+	@python scripts/bento.py
+
+serve: .venv-service/ready   ## the packed service, on http://127.0.0.1:3000; it follows the champion of registry/
+	@test -e bento/bento.yaml || $(MAKE) --no-print-directory bento
+	@OFFBEAT_REGISTRY=$${OFFBEAT_REGISTRY-$(CURDIR)/registry} bento/serve
+
 setup: .venv/ready    ## the environment; a few minutes the first time
 
 .venv/ready: requirements.lock pyproject.toml scripts/setup.sh
 	@echo "Setting up .venv (a few minutes the first time) ..."
-	@bash scripts/setup.sh
+	@bash scripts/setup.sh .venv requirements.lock --editable
 	@touch $@
 
-lock:                 ## solve the dependencies anew (needs uv)
+.venv-service/ready: requirements-service.lock scripts/setup.sh
+	@echo "Setting up .venv-service, what the service runs in ..."
+	@bash scripts/setup.sh .venv-service requirements-service.lock --lean
+	@touch $@
+
+lock:                 ## solve the dependencies anew
 	uv pip compile pyproject.toml --extra train --extra pipeline --extra postgres --group dev --universal --python-version 3.11 \
-	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
+	    $(LOCKED) -o requirements.lock
+	uv pip compile --group service --universal --python-version 3.11 $(LOCKED) -o requirements-service.lock
+
+LOCKED := --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade
 
 clean:
-	rm -rf .venv .prefect artifacts/prepared artifacts/model artifacts/detector artifacts/scores
+	rm -rf .venv .venv-service .prefect bento artifacts/prepared artifacts/model artifacts/detector artifacts/scores

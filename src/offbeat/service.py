@@ -1,0 +1,74 @@
+"""The service as BentoML runs it: what the environment says, and the pages of `offbeat.serving` around a model.
+
+`make bento` packs this module, the rest of offbeat and a model beside it into one folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import bentoml
+
+from offbeat.serving.app import PATHS, Pages
+from offbeat.serving.current import Current
+from offbeat.serving.guard import Guard
+from offbeat.serving.requests import Limits
+
+FOLDER = Path(__file__).resolve().parents[1] / "model"  # where the package has it
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if text and not (text.isdecimal() and int(text) > 0):
+        raise SystemExit(f"{name}={text!r} must be a whole number above 0")
+    return int(text or default)
+
+
+LIMITS = Limits(
+    body=_number("OFFBEAT_MAX_BODY", Limits.body),
+    rows=_number("OFFBEAT_MAX_ROWS", Limits.rows),
+    assets=_number("OFFBEAT_MAX_ASSETS", Limits.assets),
+)
+TIMEOUT_S = _number("OFFBEAT_TIMEOUT_S", 60)
+CURRENT = Current(
+    Path(os.environ.get("OFFBEAT_MODEL") or FOLDER),
+    Path(os.environ["OFFBEAT_REGISTRY"]) if os.environ.get("OFFBEAT_REGISTRY") else None,
+)
+
+
+@bentoml.service(
+    name="offbeat",
+    workers=_number("OFFBEAT_WORKERS", 1),
+    traffic={"timeout": TIMEOUT_S + 10},  # the guard answers first, in the one form of errors
+    logging={"access": {"enabled": False}},
+)
+class Offbeat:
+    """Scores of sensor readings."""
+
+    def __init__(self) -> None:
+        CURRENT.load()
+
+    @bentoml.on_startup
+    async def follow(self) -> None:
+        """Follow the registry's champion from now on."""
+        self._following = asyncio.create_task(CURRENT.follow())
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """Stop following."""
+        self._following.cancel()
+
+
+SERVICE: Any = Offbeat  # what the decorator made of it
+SERVICE.add_asgi_middleware(
+    Guard,
+    token=os.environ.get("OFFBEAT_TOKEN", ""),
+    max_body=LIMITS.body,
+    max_concurrent=_number("OFFBEAT_MAX_CONCURRENT", 32),
+    timeout_s=float(TIMEOUT_S),
+    paths=frozenset(PATHS),
+)
+SERVICE.add_asgi_middleware(Pages, current=CURRENT, limits=LIMITS)

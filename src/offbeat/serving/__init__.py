@@ -1,0 +1,1 @@
+"""The scoring service: requests to scores and back, without pandas; BentoML runs it."""

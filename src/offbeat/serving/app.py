@@ -1,0 +1,171 @@
+"""The pages of the service: from a request to the answer, with the model that is current when it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from offbeat.detection.result import ScoreResult
+from offbeat.errors import ModelError, ReadingsError
+from offbeat.readings.series import Series
+from offbeat.serving.answers import answer, to_csv, to_json
+from offbeat.serving.current import Current, Served
+from offbeat.serving.description import description
+from offbeat.serving.guard import App, Receive, Scope, Send, respond
+from offbeat.serving.measures import measures
+from offbeat.serving.refusals import Refusal
+from offbeat.serving.requests import Limits, read_csv, read_json, read_many, read_request
+
+REST = ("/livez", "/readyz", "/healthz", "/metrics")  # BentoML's own
+PATHS = ("/score", "/score_many", "/score_csv", "/model", "/docs.json", *REST)
+AT_ONCE = 16_000  # bytes of a request that is answered in the event loop, in some milliseconds; larger go to a thread
+JSON, CSV = b"application/json", b"text/csv"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: its body, and of its headers and query what matters."""
+
+    body: bytes
+    content_type: bytes
+    accept: bytes
+    query: bytes
+
+
+class Pages:
+    """An ASGI app of a few pages, in front of another that has the rest.
+
+    Parameters
+    ----------
+    app : ASGI app
+        Has `REST`.
+    current : Current
+    limits : Limits
+    """
+
+    def __init__(self, app: App, *, current: Current, limits: Limits) -> None:
+        self.app, self.current, self.limits = app, current, limits
+        self._one_thread = asyncio.Lock()  # ONNX Runtime uses all cores for one batch already
+        self._pages: dict[str, tuple[str, Callable[[Asked], Awaitable[tuple[bytes, bytes]]]]] = {
+            "/score": ("POST", self._score),
+            "/score_many": ("POST", self._score_many),
+            "/score_csv": ("POST", self._score_csv),
+            "/model": ("GET", self._model),
+            "/docs.json": ("GET", self._description),
+        }
+        assert {*self._pages, *REST} == set(PATHS), "every page stands in PATHS"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http" or scope["path"] in REST:
+            await self.app(scope, receive, send)
+            return
+        try:
+            if scope["path"] not in self._pages:
+                raise Refusal("not_found", f"there are {', '.join(PATHS)}", None)
+            method, page = self._pages[scope["path"]]
+            if scope["method"] != method:
+                raise Refusal("method_not_allowed", f"this page takes {method}")
+            body, content_type = await page(await _asked(scope, receive))
+        except Refusal as refusal:
+            await respond(refusal, send)
+            return
+        headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _score(self, asked: Asked) -> tuple[bytes, bytes]:
+        _check_type(asked, JSON)
+        served = self.current.served
+
+        def work() -> bytes:
+            series = read_request(read_json(asked.body), served.detector, self.limits)
+            return to_json(_answer(served, series))
+
+        return await self._run(work, len(asked.body)), JSON
+
+    async def _score_many(self, asked: Asked) -> tuple[bytes, bytes]:
+        _check_type(asked, JSON)
+        served = self.current.served
+
+        def one(content: Any, field: str) -> dict[str, Any]:
+            try:
+                return _answer(served, read_request(content, served.detector, self.limits, field))
+            except Refusal as refusal:
+                measures().refused(refusal.code)
+                return refusal.body
+
+        def work() -> bytes:
+            requests = read_many(read_json(asked.body), self.limits)
+            return to_json({"answers": [one(request, f"requests[{k}].") for k, request in enumerate(requests)]})
+
+        return await self._run(work, len(asked.body)), JSON
+
+    async def _score_csv(self, asked: Asked) -> tuple[bytes, bytes]:
+        _check_type(asked, CSV)
+        served, asset = self.current.served, _asset(asked.query)
+        wants_json = JSON in asked.accept
+
+        def work() -> bytes:
+            series = read_csv(asked.body, asset, served.detector, self.limits)
+            if wants_json:
+                return to_json(_answer(served, series))
+            return to_csv(_result(served, series)).encode()
+
+        return await self._run(work, len(asked.body)), JSON if wants_json else CSV + b"; charset=utf-8"
+
+    async def _model(self, _: Asked) -> tuple[bytes, bytes]:
+        return self.current.served.card, JSON
+
+    async def _description(self, _: Asked) -> tuple[bytes, bytes]:
+        return to_json(description(self.current.served)), JSON
+
+    async def _run(self, work: Callable[[], bytes], n_bytes: int) -> bytes:
+        """Work at once where that is quick, else in a thread, so that others are answered meanwhile."""
+        if n_bytes <= AT_ONCE:
+            return work()
+        async with self._one_thread:
+            return await asyncio.to_thread(work)
+
+
+def _result(served: Served, series: Series) -> ScoreResult:
+    try:
+        result = served.detector.score(series)
+    except (ReadingsError, ModelError) as error:
+        raise Refusal("bad_shape", str(error), "values") from None
+    measures().scored(result)
+    return result
+
+
+def _answer(served: Served, series: Series) -> dict[str, Any]:
+    return answer(_result(served, series), series, served.detector, served.lineage(series.asset))
+
+
+async def _asked(scope: Scope, receive: Receive) -> Asked:
+    """Read a request; the guard has its whole body."""
+    headers = dict(scope["headers"])
+    message = await receive()
+    return Asked(
+        message.get("body", b""), headers.get(b"content-type", b""), headers.get(b"accept", b""), scope["query_string"]
+    )
+
+
+def _check_type(asked: Asked, wanted: bytes) -> None:
+    kind, _, more = asked.content_type.partition(b";")
+    if kind.strip().lower() != wanted:
+        raise Refusal("unsupported_type", f"send Content-Type: {wanted.decode()}")
+    if b"charset" in more.lower() and b"utf-8" not in more.lower():
+        raise Refusal("unsupported_type", "send UTF-8")
+
+
+def _asset(query: bytes) -> str:
+    try:
+        found = parse_qs(query.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except (ValueError, UnicodeDecodeError):
+        found = {}
+    if set(found) != {"asset"} or len(found["asset"]) != 1:
+        raise Refusal("bad_content", "name the machine in the address: /score_csv?asset=NAME", "asset")
+    return found["asset"][0]

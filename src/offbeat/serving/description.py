@@ -1,0 +1,180 @@
+"""The HTTP API in OpenAPI 3.0, with examples of the model that is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from offbeat.serving.current import Served
+from offbeat.serving.refusals import CODES
+from offbeat.serving.stamps import stamp_texts
+
+_NUMBER = {"type": "number", "nullable": True}
+_MOMENT = {"oneOf": [{"type": "string"}, {"type": "integer"}]}
+_JSON, _CSV = "application/json", "text/csv"
+
+
+def description(served: Served) -> dict[str, Any]:
+    """Return the document that `/docs.json` is."""
+    request, many = _ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1}
+    requests = {
+        "type": "object",
+        "required": ["requests"],
+        "additionalProperties": False,
+        "properties": {"requests": many},
+    }
+    answers = {"type": "object", "required": ["answers"], "properties": {"answers": {"type": "array", "items": {}}}}
+    asset = {"name": "asset", "in": "query", "required": True, "schema": {"type": "string"}}
+    example = _example(served)
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "offbeat",
+            "version": served.model.version,
+            "description": "Is this normal? Scores, alarms and leading channels of sensor readings.",
+        },
+        "paths": {
+            "/score": {"post": _post("Score readings of a machine", {_JSON: (request, example)}, _ref("Answer"))},
+            "/score_many": {
+                "post": _post("Score many machines at once", {_JSON: (requests, {"requests": [example]})}, answers)
+            },
+            "/score_csv": {
+                "post": {
+                    **_post("Score a CSV file", {_CSV: ({"type": "string"}, _csv_example(served))}, _ref("Answer")),
+                    "parameters": [asset],
+                }
+            },
+            "/model": {"get": {"summary": "The model card", "responses": _responses({"type": "object"})}},
+        },
+        "components": {
+            "schemas": {"Request": _request(served), "Answer": _answer_schema(), "Error": _error()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _post(summary: str, bodies: dict[str, tuple[Any, Any]], answer: dict[str, Any]) -> dict[str, Any]:
+    content = {kind: {"schema": schema, "example": example} for kind, (schema, example) in bodies.items()}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": content},
+        "responses": _responses(answer, also_csv=_CSV in bodies),
+    }
+
+
+def _responses(answer: dict[str, Any], *, also_csv: bool = False) -> dict[str, Any]:
+    """Return the good answer, and every refusal by its status."""
+    good: dict[str, Any] = {_JSON: {"schema": answer}}
+    if also_csv:
+        good[_CSV] = {"schema": {"type": "string"}}
+    found: dict[str, Any] = {"200": {"description": "The answer", "content": good}}
+    for code, (status, when) in CODES.items():
+        known = found.get(str(status))
+        words = f"{known['description']}; `{code}`: {when}" if known else f"`{code}`: {when}"
+        found[str(status)] = {"description": words, "content": {_JSON: {"schema": _ref("Error")}}}
+    return found
+
+
+def _request(served: Served) -> dict[str, Any]:
+    n_channels = len(served.detector.channels)
+    row = {"type": "array", "items": _NUMBER, "minItems": n_channels, "maxItems": n_channels}
+    moment = {"type": "string", "format": "date-time"} if served.detector.is_time else {"type": "integer"}
+    return {
+        "type": "object",
+        "required": ["asset", "timestamps", "values"],
+        "additionalProperties": False,
+        "properties": {
+            "asset": {"type": "string", "description": "A machine that the model knows"},
+            "timestamps": {
+                "type": "array",
+                "items": moment,
+                "minItems": 1,
+                "description": "In order; UTC without a zone",
+            },
+            "values": {
+                "type": "array",
+                "items": row,
+                "minItems": 1,
+                "description": "A row for each timestamp, a number for each channel; null is a missing reading",
+            },
+            "channels": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": n_channels,
+                "maxItems": n_channels,
+                "description": "Order of the columns of values; that of the model by default",
+            },
+        },
+    }
+
+
+def _answer_schema() -> dict[str, Any]:
+    share = {"type": "object", "properties": {"channel": {"type": "string"}, "share": {"type": "number"}}}
+    event = {
+        "type": "object",
+        "properties": {
+            "first": _MOMENT,
+            "last": _MOMENT,
+            "n_timesteps": {"type": "integer"},
+            "peak_score": {"type": "number"},
+            "peak_ratio": _NUMBER,
+            "channels": {"type": "array", "items": share},
+        },
+    }
+
+    def each(items: dict[str, Any], words: str) -> dict[str, Any]:
+        return {"type": "array", "items": items, "description": words}
+
+    properties = {
+        "asset": {"type": "string"},
+        "channels": each({"type": "string"}, "In the order of shares"),
+        "timestamps": each(_MOMENT, "Of the regular grid"),
+        "scores": each(_NUMBER, "About 1 is usual; null where there is none"),
+        "threshold": {"type": "number"},
+        "alarms": each({"type": "boolean"}, "Score over the threshold, or a short pause between two such"),
+        "shares": each(
+            {"type": "array", "items": {"type": "number"}, "nullable": True}, "Of each channel; null where no alarm is"
+        ),
+        "events": each(event, "The runs of alarms"),
+        "settled_from": {**_MOMENT, "nullable": True, "description": "First timestamp for which context sufficed"},
+        "final": each({"type": "boolean"}, "Whether no later reading will change the score"),
+        "lineage": {"type": "object"},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _error() -> dict[str, Any]:
+    properties = {
+        "code": {"type": "string", "enum": list(CODES)},
+        "message": {"type": "string"},
+        "field": {"type": "string", "nullable": True},
+    }
+    inner = {"type": "object", "required": list(properties), "properties": properties}
+    return {"type": "object", "required": ["error"], "properties": {"error": inner}}
+
+
+def _example(served: Served) -> dict[str, Any]:
+    """Return a request that gets an answer: the usual readings of a machine, twice as many as a window."""
+    asset = min(served.detector.assets)
+    usual = [float(f"{value:.4g}") for value in served.detector.assets[asset].scaling.mean]
+    stamps = _example_stamps(served)
+    return {"asset": asset, "timestamps": stamps, "values": [usual] * len(stamps)}
+
+
+def _csv_example(served: Served) -> str:
+    example = _example(served)
+    name = "timestamp" if served.detector.is_time else "index"
+    lines = [",".join([name, *served.detector.channels])]
+    rows = zip(example["timestamps"], example["values"], strict=True)
+    return "\n".join([*lines, *(",".join(map(str, [stamp, *values])) for stamp, values in rows)]) + "\n"
+
+
+def _example_stamps(served: Served) -> list[str] | list[int]:
+    begin = 1_767_571_200_000_000_000 if served.detector.is_time else 0  # 2026-01-05
+    stamps = begin + np.arange(2 * served.detector.window_size, dtype=np.int64) * served.detector.step
+    return stamp_texts(stamps, served.detector.is_time)

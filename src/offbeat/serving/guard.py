@@ -1,0 +1,143 @@
+"""The outermost layer: who may ask, how much, how many at once and for how long; and one form for all errors.
+
+It reads the body itself, so that neither a wrong Content-Length nor a chunked body can be larger than is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from offbeat.serving.answers import to_json
+from offbeat.serving.measures import measures
+from offbeat.serving.refusals import Refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OPEN = ("/livez", "/readyz", "/healthz")  # of whoever watches over the process, without a token and always
+RETRY_AFTER_S = 1
+logger = logging.getLogger("offbeat.serving")
+
+
+class Guard:
+    """An ASGI app around another.
+
+    Parameters
+    ----------
+    app : ASGI app
+    token : str
+        That requests must bear; empty for none.
+    max_body : int
+        Bytes.
+    max_concurrent : int
+    timeout_s : float
+    paths : collection of str
+        Of the app, for the measures: others count as one.
+    """
+
+    def __init__(
+        self, app: App, *, token: str, max_body: int, max_concurrent: int, timeout_s: float, paths: frozenset[str]
+    ) -> None:
+        self.app = app
+        self._token, self._max_body = token.encode(), max_body
+        self._max_concurrent, self._timeout_s, self._paths = max_concurrent, timeout_s, paths
+        self._n_at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self.app(scope, receive, send)
+            return
+        begin, sent = time.perf_counter(), Sent(send)
+        try:
+            try:
+                self._check_token(scope)
+                if self._n_at_work >= self._max_concurrent:
+                    raise Refusal("overloaded", f"{self._max_concurrent} requests are at work: try again in a moment")
+                self._n_at_work += 1
+                try:
+                    async with asyncio.timeout(self._timeout_s):
+                        body = await self._body(receive)
+                        await self.app(scope, _replay(body, receive), sent)
+                except TimeoutError:
+                    raise Refusal("timeout", f"no answer within {self._timeout_s:g} s: send fewer readings") from None
+                finally:
+                    self._n_at_work -= 1
+            except Refusal as refusal:
+                if not sent.began:
+                    await respond(refusal, sent)
+        finally:
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            measures().took(path, time.perf_counter() - begin)
+
+    def _check_token(self, scope: Scope) -> None:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if self._token and not hmac.compare_digest(given, b"Bearer " + self._token):
+            raise Refusal("unauthorized", "send the header Authorization: Bearer TOKEN")
+
+    async def _body(self, receive: Receive) -> bytes:
+        """Read the body; of one that is too large the rest is read and dropped, so that the client sees the answer."""
+        parts: list[bytes] = []
+        n_bytes, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Refusal("bad_content", "the client went away")
+            n_bytes += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if n_bytes <= self._max_body:
+                parts.append(message.get("body", b""))
+            else:
+                parts.clear()
+        if n_bytes > self._max_body:
+            raise Refusal(
+                "too_large", f"{n_bytes:,} bytes, and at most {self._max_body:,} are allowed: send it in pieces"
+            )
+        return b"".join(parts)
+
+
+class Sent:
+    """A `send` that knows whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.began = send, False
+
+    async def __call__(self, message: Message) -> None:
+        """Send."""
+        self.began = True
+        await self._send(message)
+
+
+async def respond(refusal: Refusal, send: Send) -> None:
+    """Answer with a refusal."""
+    measures().refused(refusal.code)
+    body = to_json(refusal.body)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if refusal.code == "overloaded":
+        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+    if refusal.code == "unauthorized":
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read, and then what comes."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
