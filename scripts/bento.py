@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKED = ("detection", "readings", "serving")  # wings; of readings what needs pandas stays unused
 MODULES = ("__init__", "errors", "files", "params", "registry", "service", "typing")
 SERVE = """#!/usr/bin/env bash
-# Serve this package. PYTHON: of an environment with requirements-service.lock; by default the one beside it, or on the path.
+# Serve this package. PYTHON is that of an environment with requirements-service.lock; by default the one beside this
+# folder, else the one on the path.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 beside="$here/../.venv-service/bin/python"
@@ -72,7 +73,12 @@ def gather(source: Path, model: Path) -> None:
 def build(source: Path, store: Path) -> str:
     """Build the Bento; return its tag."""
     python = ROOT / ".venv-service/bin/python"
-    env = {**os.environ, "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "true", "OFFBEAT_MODEL": str(source / "model")}
+    env = {
+        **os.environ,
+        "BENTOML_HOME": str(store),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "OFFBEAT_MODEL": str(source / "model"),
+    }
     command = [str(python), "-m", "bentoml", "build", str(source), "--output", "tag"]
     done = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

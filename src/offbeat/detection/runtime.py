@@ -34,6 +34,8 @@ class Runtime:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # threads that wait busily halve the rate of small batches where several processes score, and gain nothing else
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -127,32 +127,52 @@ def timestep_errors(
     that covers the timestep votes. The head of a segment, where no window ends so soon, takes the error of the
     segment's first window, and with a stride the tail that of its last; their mean where both cover it.
     """
-    n_timesteps = len(positions)
-    starts = window_starts(segments, positions, window_size, stride)
-    shape = (n_timesteps, n_channels)
-    errors, voted = _mean_error(errors_of, starts, shape, range(window_size - 1 - delay, window_size))
-    edges = edge_starts(segments, window_size)
-    if len(edges):
-        spare, reached = _mean_error(errors_of, edges, shape, range(window_size))
-        alone = reached & ~voted
-        errors[alone] = spare[alone]
-    return errors
-
-
-def _mean_error(
-    errors_of: Callable[[IntArray], FloatArray], starts: IntArray, shape: tuple[int, int], rows: range
-) -> tuple[FloatArray, BoolArray]:
-    """Return the mean over windows of the given window rows' errors (T, F), and which timesteps (T,) they reach."""
-    total, count = np.zeros(shape), np.zeros(shape)
-    voted = np.zeros(shape[0], dtype=bool)
-    for first in range(0, len(starts), BATCH_SIZE):
-        batch = starts[first : first + BATCH_SIZE]
+    votes = _Sums(len(positions), n_channels, range(window_size - 1 - delay, window_size))
+    spare = _Sums(len(positions), n_channels, range(window_size))
+    starts, edges = window_starts(segments, positions, window_size, stride), edge_starts(segments, window_size)
+    both = np.union1d(starts, edges)
+    for first in range(0, len(both), BATCH_SIZE):
+        batch = both[first : first + BATCH_SIZE]
         errors = errors_of(batch)  # (n, W, F)
+        for sums, chosen in ((votes, starts), (spare, edges)):
+            own = np.isin(batch, chosen, assume_unique=True)
+            if own.any():
+                sums.add(batch[own], errors[own])
+    alone = spare.reached & ~votes.reached
+    mean, rest = votes.mean, spare.mean
+    mean[alone] = rest[alone]
+    return mean
+
+
+class _Sums:
+    """Sums of the errors of some rows of windows, for each timestep and channel."""
+
+    def __init__(self, n_timesteps: int, n_channels: int, rows: range) -> None:
+        self.rows = rows
+        self.total, self.count = np.zeros((n_timesteps, n_channels)), np.zeros((n_timesteps, n_channels))
+        self.reached = np.zeros(n_timesteps, dtype=bool)
+
+    def add(self, starts: IntArray, errors: FloatArray) -> None:
+        """Add the errors (n, W, F) of windows that begin at `starts` (n,)."""
         read = ~np.isnan(errors)
         known = np.where(read, errors, 0.0)
-        for row in rows:  # within a row the timesteps are distinct, so that += adds each
-            total[batch + row] += known[:, row]
-            count[batch + row] += read[:, row]
-            voted[batch + row] = True
-    with np.errstate(invalid="ignore"):
-        return total / count, voted
+        if len(starts) < len(self.rows):
+            for k, start in enumerate(starts.tolist()):
+                inside, here = (
+                    slice(self.rows.start, self.rows.stop),
+                    slice(start + self.rows.start, start + self.rows.stop),
+                )
+                self.total[here] += known[k, inside]
+                self.count[here] += read[k, inside]
+                self.reached[here] = True
+            return
+        for row in self.rows:  # within a row the timesteps are distinct, so that += adds each
+            self.total[starts + row] += known[:, row]
+            self.count[starts + row] += read[:, row]
+            self.reached[starts + row] = True
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean error (T, F); NaN where nothing was added."""
+        with np.errstate(invalid="ignore"):
+            return self.total / self.count
