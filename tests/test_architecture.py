@@ -32,12 +32,13 @@ MAY_IMPORT = {
     "models": {"models", "detection", "readings"},
     "evaluation": {"evaluation", "models", "detection", "readings"},
     "operation": {"operation", "detection", "readings"},
+    "serving": {"serving", "detection", "readings"},
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
 }
-SHARED_BY_EVALUATION = {"offbeat.preparation", "offbeat.assembly"}
-FEW_LIBRARIES = {"readings", "detection", "operation"}
+SHARED_BY = {"evaluation": {"offbeat.preparation", "offbeat.assembly"}, "serving": {"offbeat.registry"}}
+FEW_LIBRARIES = {"readings", "detection", "operation", "serving"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {
     "offbeat.detection.runtime": {"onnxruntime"},
@@ -49,6 +50,9 @@ EXTRA = {
     "offbeat.operation.store": {"sqlalchemy"},
     "offbeat.operation.outbox": {"sqlalchemy"},
     "offbeat.operation.notification": {"httpx"},
+    "offbeat.serving.answers": {"orjson"},
+    "offbeat.serving.measures": {"prometheus_client"},
+    "offbeat.serving.requests": {"orjson"},
 }
 
 
@@ -100,13 +104,13 @@ def wing_of(module: str) -> str:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if wing_of(name) in MAY_IMPORT])
 def test_a_wing_imports_only_the_wings_below_it(module: str) -> None:
-    allowed = ANY_WING_MAY_IMPORT | (SHARED_BY_EVALUATION if wing_of(module) == "evaluation" else set())
+    allowed = ANY_WING_MAY_IMPORT | SHARED_BY.get(wing_of(module), set())
     for name in own_imports(MODULES[module]) - allowed:
         assert wing_of(name) in MAY_IMPORT[wing_of(module)], f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if wing_of(name) in FEW_LIBRARIES])
-def test_readings_detection_and_operation_know_few_libraries(module: str) -> None:
+def test_what_runs_in_production_knows_few_libraries(module: str) -> None:
     outside = {name.split(".")[0] for name in imports(MODULES[module])} - set(sys.stdlib_module_names) - {"offbeat"}
     assert outside <= THIRD_PARTY | EXTRA.get(module, set()), f"{module} imports {outside}"
 
@@ -197,20 +201,21 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import numpy as np
 from offbeat.detection.detector import Detector
-from offbeat.readings.grid import Readings, to_grid
-from offbeat.readings.messages import Source
-from offbeat.readings.series import series_of_grid
+from offbeat.serving import app, current, description, guard
+from offbeat.serving.answers import answer, to_csv
+from offbeat.serving.requests import Limits, to_series
 
 detector = Detector.load(sys.argv[1])
 n = 100
 stamps = np.delete(np.arange(n), [40, 41]) * detector.step
-readings = Readings(stamps, np.ones((n - 2, 3)), detector.channels, Source("a test"), True, False)
-series = series_of_grid("pump-1", readings, to_grid(readings, detector.step, detector.max_gap), detector.max_gap)
-print(len(detector.score(series).scores))
+series = to_series("pump-1", stamps, np.ones((n - 2, 3)), detector.channels, detector)
+result = detector.score(series)
+to_csv(result)
+print(len(answer(result, series, detector, {})["scores"]))
 """
 
 
-def test_scoring_needs_no_pandas(make_detector: Callable[[], Detector], tmp_path: Path) -> None:
+def test_the_service_needs_no_pandas(make_detector: Callable[[], Detector], tmp_path: Path) -> None:
     make_detector().save(tmp_path / "model")
     command = [sys.executable, "-c", SCORE_WITHOUT, str(tmp_path / "model")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
