@@ -1,4 +1,4 @@
-"""Readings to a new champion: the stages of dvc.yaml one by one, then the gate.
+"""Readings to a new champion: the stages of dvc.yaml one by one, then the gate, then the service's package.
 
 DVC decides what is stale, the gate what is better; this flow says when, where, and what was decided.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def retrain(reason: str = "by hand", manual: bool = False) -> Decision:
         for stage in ("calibrate", "evaluate"):
             run_stage(root, stage, held)
         decision = gate(root, reason, manual)
+        if decision.promoted:
+            package(root)
     publish(root, decision)
     return decision
 
@@ -105,6 +108,21 @@ def gate(root: Path, reason: str, manual: bool) -> Decision:
     decision = decide(root, Registry(root / "registry"), reason=reason, manual=manual)
     get_run_logger().info(decision.line)
     return decision
+
+
+@step()
+def package(root: Path) -> None:
+    """Pack the new champion for the service, where the service's environment is set up."""
+    if not (root / ".venv-service" / "ready").exists():
+        get_run_logger().info("not packed for the service: `make bento` sets up what that takes, and packs")
+        return
+    done = subprocess.run(
+        [sys.executable, "scripts/bento.py"], cwd=root, capture_output=True, text=True, timeout=600, check=False
+    )
+    if done.returncode:  # a service that follows the registry serves the champion all the same
+        get_run_logger().warning("the champion could not be packed: %s", done.stderr.strip() or done.stdout.strip())
+    else:
+        get_run_logger().info(done.stdout.strip().splitlines()[-1])
 
 
 def publish(root: Path, decision: Decision) -> None:
