@@ -9,7 +9,8 @@ Each message states the rule, the value that broke it and the remedy; the comman
     ├── ModelError         a saved detector, or readings that do not fit it
     ├── StageError         a pipeline stage: its inputs, or its own checks
     ├── StoreError         the database of scores and alarms
-    └── NotificationError  a message that was not accepted
+    ├── NotificationError  a message that was not accepted
+    └── ServiceError       the scoring service: a request it refused, or no answer
 """
 
 
@@ -43,3 +44,21 @@ class StoreError(OffbeatError, RuntimeError):
 
 class NotificationError(OffbeatError, RuntimeError):
     """A message that was not accepted, as far as the sender knows."""
+
+
+class ServiceError(OffbeatError, RuntimeError):
+    """A request that the scoring service refused, or gave no answer to.
+
+    Attributes
+    ----------
+    status : int, optional
+        Of HTTP; None where there was no answer.
+    code, field : str, optional
+        What the service says: one of its codes, and the field of the request that is wrong.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, field: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.field = status, code, field

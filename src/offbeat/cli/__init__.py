@@ -15,6 +15,7 @@ from offbeat.cli.detect import calibrate, score
 from offbeat.cli.learn import Stage, run, summary, train
 from offbeat.cli.operate import alarms, feedback, ingest, models, promote, recalibrate, rollback
 from offbeat.cli.readings import fetch, simulate, validate
+from offbeat.cli.watch import watch
 from offbeat.errors import OffbeatError
 
 __all__ = ["Stage", "app", "main"]
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 for command in (
     *(validate, simulate, fetch, ingest),
-    *(run, summary, train, score, calibrate),
+    *(run, summary, train, score, calibrate, watch),
     *(alarms, feedback, recalibrate, models, promote, rollback),
 ):
     app.command()(command)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.series import LARGEST_READING
+from offbeat.readings.limits import LARGEST_READING
 from offbeat.readings.timestamps import TIME_NAMES
 
 _LONGEST_NAME = 200  # bytes; with what is put before and after it, most file systems take 255

@@ -18,6 +18,7 @@ import numpy as np
 
 from offbeat.errors import ReadingsError
 from offbeat.readings.grid import Grid, Readings
+from offbeat.readings.limits import LARGEST_READING
 from offbeat.readings.messages import Source
 from offbeat.readings.moments import index_of_stamps, length_of
 from offbeat.typing import FloatArray, IntArray
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from offbeat.readings.frames import Period
 
 DEFAULT_MAX_GAP = 5  # timesteps
-LARGEST_READING = 1e100  # its square is still a number; no sensor reads more
 
 
 @dataclass(frozen=True, eq=False)

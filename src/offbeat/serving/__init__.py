@@ -1,1 +1,1 @@
-"""The scoring service: requests to scores and back, without pandas; BentoML runs it."""
+"""The scoring service: requests to scores and back, without pandas, on both ends; BentoML runs it."""

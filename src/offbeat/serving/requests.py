@@ -19,15 +19,15 @@ from offbeat.detection.detector import Detector
 from offbeat.detection.reading import LEEWAY
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.readings.grid import Readings, inferred_step, to_grid
+from offbeat.readings.limits import LARGEST_READING
 from offbeat.readings.messages import Source
-from offbeat.readings.series import LARGEST_READING, Series, series_of_grid
+from offbeat.readings.series import Series, series_of_grid
+from offbeat.serving.cells import TIME_COLUMNS, number_of
 from offbeat.serving.refusals import Refusal
 from offbeat.serving.stamps import stamp_of
 from offbeat.typing import FloatArray, IntArray
 
 KEYS = ("asset", "timestamps", "values", "channels")
-TIME_COLUMNS = ("timestamp", "datetime", "time", "date", "ts", "index")
-MISSING = ("", "na", "nan", "null", "none", "n/a")
 _NUMBERS = {int, float, type(None)}
 
 
@@ -128,7 +128,6 @@ def read_csv(body: bytes, asset: str, detector: Detector, limits: Limits) -> Ser
     stamps = _each(times, stamp_of if detector.is_time else int, lambda k: f"line {lines[k]}", "no timestamp")
     values = np.array([[_cell(cell, lines[k]) for cell in row] for k, row in enumerate(cells)], dtype=np.float64)
     channels = tuple(name for k, name in enumerate(names) if k != place)
-    _check_size(values, lambda row, _: f"line {lines[row]}")
     return to_series(asset, stamps, values, channels, detector)
 
 
@@ -212,15 +211,10 @@ def _check_size(values: FloatArray, field: Callable[[int, int], str]) -> None:
 
 
 def _cell(cell: str, line: int) -> float:
-    if cell.lower() in MISSING:
-        return float("nan")
     try:
-        value = float(cell)
-    except ValueError:
-        raise Refusal("bad_content", f"{cell[:40]!r} is no number", f"line {line}") from None
-    if "_" in cell or not np.isfinite(value):
-        raise Refusal("bad_content", f"{cell[:40]!r} is no finite number", f"line {line}")
-    return value
+        return number_of(cell)
+    except ValueError as error:
+        raise Refusal("bad_content", str(error), f"line {line}") from None
 
 
 def read_many(content: Any, limits: Limits) -> list[Any]:
