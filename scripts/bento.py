@@ -28,8 +28,14 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 beside="$here/../.venv-service/bin/python"
 python="${PYTHON:-$([ -x "$beside" ] && echo "$beside" || command -v python3)}"
 export BENTOML_DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
-export BENTOML_HOME="${BENTOML_HOME:-$(mktemp -d)}"  # where the workers count; nothing is kept there
-exec "$python" -m bentoml serve "$here" --host "${OFFBEAT_HOST:-127.0.0.1}" --port "${OFFBEAT_PORT:-3000}"
+export OTEL_SDK_DISABLED="${OTEL_SDK_DISABLED:-true}"  # traces, which nobody gets here, cost time
+# where the workers count, by the number of this process; what ended ones left goes
+counts="${TMPDIR:-/tmp}/offbeat-service-$(id -u)"
+for old in "$counts".*; do kill -0 "${old##*.}" 2>/dev/null || rm -rf "$old"; done
+export BENTOML_HOME="${BENTOML_HOME:-$counts.$$}"
+mkdir -p "$BENTOML_HOME"
+exec "$python" -m bentoml serve "$here" --host "${OFFBEAT_HOST:-127.0.0.1}" --port "${OFFBEAT_PORT:-3000}" \\
+    --timeout-graceful-shutdown 8
 """
 
 
@@ -73,12 +79,8 @@ def gather(source: Path, model: Path) -> None:
 def build(source: Path, store: Path) -> str:
     """Build the Bento; return its tag."""
     python = ROOT / ".venv-service/bin/python"
-    env = {
-        **os.environ,
-        "BENTOML_HOME": str(store),
-        "BENTOML_DO_NOT_TRACK": "true",
-        "OFFBEAT_MODEL": str(source / "model"),
-    }
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # BentoML asks for uv
+    env = {**os.environ, "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "true", "PATH": tools}
     command = [str(python), "-m", "bentoml", "build", str(source), "--output", "tag"]
     done = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

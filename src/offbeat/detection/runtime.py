@@ -1,6 +1,6 @@
 """ONNX Runtime: windows to their reconstruction, on the CPU.
 
-One session is made once and shared; it takes batches small enough to stay in the processor's cache.
+Sessions are made once and shared; they take batches small enough to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 
 from offbeat.errors import ModelError
 from offbeat.typing import FloatArray
+
+SMALL_BATCH = 8  # windows; to wake a second thread for so few takes longer than it saves
 
 
 class Runtime:
@@ -32,12 +34,16 @@ class Runtime:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it reads this when it loads
         import onnxruntime  # here, so that reading a detector's card costs nothing
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # threads that wait busily halve the rate of small batches where several processes score, and gain nothing else
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        def session(n_threads: int) -> Any:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            options.intra_op_num_threads = n_threads  # 0: one a core
+            # threads that wait busily take the processor from other processes that score, and gain nothing
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
         try:
-            self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session, self._small = session(0), session(1)
         except Exception as error:
             raise ModelError(f"the ONNX graph cannot be loaded ({error}): restore the model folder") from error
         shape = self._session.get_inputs()[0].shape
@@ -48,5 +54,6 @@ class Runtime:
         """Return the reconstruction (N, W, F) of windows (N, W, F), N of at least 1, without NaN."""
         # ONNX Runtime aborts the process on a batch of 0 windows
         assert len(windows) > 0, "the caller skips empty batches"
-        result: FloatArray = self._session.run(None, {"windows": windows.astype(np.float32, copy=False)})[0]
+        session = self._small if len(windows) <= SMALL_BATCH else self._session
+        result: FloatArray = session.run(None, {"windows": windows.astype(np.float32, copy=False)})[0]
         return result

@@ -80,6 +80,7 @@ def moving_mean(values: FloatArray, segments: Segments, width: int, lead: int = 
 
 def _moving_sum(values: FloatArray, width: int, lead: int) -> FloatArray:
     """Return sums over `width` rows, each added afresh: a running total would carry old large errors along."""
-    padded = np.pad(values, ((width - 1 - lead, lead), (0, 0)))
+    padded = np.zeros((len(values) + width - 1, values.shape[1]))
+    padded[width - 1 - lead : len(padded) - lead] = values
     sums: FloatArray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0).sum(axis=-1)
     return sums

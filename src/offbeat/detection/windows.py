@@ -130,18 +130,30 @@ def timestep_errors(
     votes = _Sums(len(positions), n_channels, range(window_size - 1 - delay, window_size))
     spare = _Sums(len(positions), n_channels, range(window_size))
     starts, edges = window_starts(segments, positions, window_size, stride), edge_starts(segments, window_size)
-    both = np.union1d(starts, edges)
+    both = starts if stride == 1 else np.union1d(starts, edges)  # every window starts on a stride of 1
+    chosen = [(votes, _among(both, starts)), (spare, _among(both, edges))]
     for first in range(0, len(both), BATCH_SIZE):
-        batch = both[first : first + BATCH_SIZE]
-        errors = errors_of(batch)  # (n, W, F)
-        for sums, chosen in ((votes, starts), (spare, edges)):
-            own = np.isin(batch, chosen, assume_unique=True)
-            if own.any():
-                sums.add(batch[own], errors[own])
+        batch = slice(first, first + BATCH_SIZE)
+        errors = errors_of(both[batch])  # (n, W, F)
+        for sums, mask in chosen:
+            own = mask[batch]
+            if own.all():
+                sums.add(both[batch], errors)
+            elif own.any():
+                sums.add(both[batch][own], errors[own])
     alone = spare.reached & ~votes.reached
     mean, rest = votes.mean, spare.mean
     mean[alone] = rest[alone]
     return mean
+
+
+def _among(starts: IntArray, chosen: IntArray) -> BoolArray:
+    """Return which of `starts` (n,) are among `chosen`, all of them ascending."""
+    if len(starts) == len(chosen):
+        return np.ones(len(starts), dtype=bool)
+    mask = np.zeros(len(starts), dtype=bool)
+    mask[np.searchsorted(starts, chosen)] = True
+    return mask
 
 
 class _Sums:

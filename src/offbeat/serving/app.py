@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -48,7 +49,8 @@ class Pages:
 
     def __init__(self, app: App, *, current: Current, limits: Limits) -> None:
         self.app, self.current, self.limits = app, current, limits
-        self._one_thread = asyncio.Lock()  # ONNX Runtime uses all cores for one batch already
+        # one, for ONNX Runtime uses all cores for a large batch already, and each thread keeps memory of its own
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._pages: dict[str, tuple[str, Callable[[Asked], Awaitable[tuple[bytes, bytes]]]]] = {
             "/score": ("POST", self._score),
             "/score_many": ("POST", self._score_many),
@@ -60,15 +62,17 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] != "http" or scope["path"] in REST:
+        if scope["type"] != "http" or (scope["path"] in REST and scope["method"] in ("GET", "HEAD")):
             await self.app(scope, receive, send)
             return
         try:
+            if scope["path"] in REST:
+                raise Refusal("method_not_allowed", "this page takes GET", allow="GET, HEAD")
             if scope["path"] not in self._pages:
                 raise Refusal("not_found", f"there are {', '.join(PATHS)}", None)
             method, page = self._pages[scope["path"]]
             if scope["method"] != method:
-                raise Refusal("method_not_allowed", f"this page takes {method}")
+                raise Refusal("method_not_allowed", f"this page takes {method}", allow=method)
             body, content_type = await page(await _asked(scope, receive))
         except Refusal as refusal:
             await respond(refusal, send)
@@ -127,8 +131,7 @@ class Pages:
         """Work at once where that is quick, else in a thread, so that others are answered meanwhile."""
         if n_bytes <= AT_ONCE:
             return work()
-        async with self._one_thread:
-            return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 def _result(served: Served, series: Series) -> ScoreResult:

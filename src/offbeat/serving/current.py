@@ -71,6 +71,7 @@ class Current:
         self._folder = folder
         self._registry = None if registry is None else Registry(registry)
         self._served: Served | None = None
+        self._champion: str | None = None  # the version that was taken from the registry
         self._refused: str | None = None
 
     @property
@@ -101,9 +102,10 @@ class Current:
         version: str | None = None
         try:
             version = self._registry.champion_version()
-            if version is None or (self._served is not None and self._served.model.version == version):
+            if version is None or version == self._champion:
                 return version is not None
             self._serve(Served.load(self._registry.model(version)))
+            self._champion = version
         except ModelError as error:
             if self._refused != (version or "?"):  # told once, not at every look
                 self._refused = version or "?"

@@ -23,11 +23,14 @@ CODES = {
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the service
-    """A request that is refused: one of `CODES`, in words, and the field that is wrong, if one is."""
+    """A request that is refused: one of `CODES`, in words, and the field that is wrong, if one is.
 
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+    `allow` names the methods that a page has, where it has not the one asked for.
+    """
+
+    def __init__(self, code: str, message: str, field: str | None = None, *, allow: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.field = code, message, field
+        self.code, self.message, self.field, self.allow = code, message, field, allow
 
     @property
     def status(self) -> int:

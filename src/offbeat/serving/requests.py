@@ -78,11 +78,11 @@ def read_request(content: Any, detector: Detector, limits: Limits, field: str = 
     asset = content["asset"]
     if not isinstance(asset, str):
         raise Refusal("bad_content", "asset must be a text", f"{field}asset")
-    channels = content.get("channels")
-    if channels is not None and (not isinstance(channels, list) or {type(name) for name in channels} - {str}):
+    channels = content.get("channels", list(detector.channels))
+    if not isinstance(channels, list) or {type(name) for name in channels} - {str}:
         raise Refusal("bad_content", "channels must be a list of texts", f"{field}channels")
     stamps = _stamps(content["timestamps"], detector, limits, f"{field}timestamps")
-    named = detector.channels if channels is None else tuple(channels)
+    named = tuple(channels)
     values = _values(content["values"], len(stamps), named, limits, f"{field}values")
     return to_series(asset, stamps, values, named, detector, field)
 
