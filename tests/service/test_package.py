@@ -22,7 +22,7 @@ import psutil
 import pytest
 from servers import readings, wait_until
 
-from benchmarks.service import PYTHON, Answer, Line, Service, drive, post, running
+from benchmarks.service_load import PYTHON, Answer, Line, Service, drive, post, running
 from offbeat.detection.detector import Detector
 from offbeat.params import changed, load_params
 from offbeat.readings.series import Series
