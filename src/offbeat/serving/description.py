@@ -17,7 +17,9 @@ _JSON, _CSV = "application/json", "text/csv"
 
 def description(served: Served) -> dict[str, Any]:
     """Return the document that `/docs.json` is."""
-    request, many = _ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1}
+    request, text = _ref("Request"), {"type": "string", "minLength": 1}
+    each = "Each as Request says; one that is refused has an error in its place, and the others are answered"
+    many = {"type": "array", "items": {}, "minItems": 1, "description": each}
     requests = {
         "type": "object",
         "required": ["requests"],
@@ -41,7 +43,11 @@ def description(served: Served) -> dict[str, Any]:
             },
             "/score_csv": {
                 "post": {
-                    **_post("Score a CSV file", {_CSV: ({"type": "string"}, _csv_example(served))}, _ref("Answer")),
+                    **_post(
+                        "Score a CSV file",
+                        {_CSV: ({"type": "string", "minLength": 1}, _csv_example(served))},
+                        _ref("Answer"),
+                    ),
                     "parameters": [asset],
                 }
             },
