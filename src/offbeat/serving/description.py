@@ -45,7 +45,7 @@ def description(served: Served) -> dict[str, Any]:
                 "post": {
                     **_post(
                         "Score a CSV file",
-                        {_CSV: ({"type": "string", "minLength": 1}, _csv_example(served))},
+                        {_CSV: (text, _csv_example(served))},
                         _ref("Answer"),
                     ),
                     "parameters": [asset],
