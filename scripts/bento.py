@@ -28,6 +28,9 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 beside="$here/../.venv-service/bin/python"
 python="${PYTHON:-$([ -x "$beside" ] && echo "$beside" || command -v python3)}"
 export BENTOML_DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
+if [ -n "${OFFBEAT_REGISTRY:-}" ]; then  # the workers stand elsewhere
+    case "$OFFBEAT_REGISTRY" in /*) ;; *) export OFFBEAT_REGISTRY="$PWD/$OFFBEAT_REGISTRY" ;; esac
+fi
 export OTEL_SDK_DISABLED="${OTEL_SDK_DISABLED:-true}"  # traces, which nobody gets here, cost time
 # where the workers count, by the number of this process; what ended ones left goes
 counts="${TMPDIR:-/tmp}/offbeat-service-$(id -u)"
@@ -59,6 +62,7 @@ def main() -> int:
             (place / "serve").write_text(SERVE, encoding="utf-8")
             (place / "serve").chmod(0o755)
             shutil.copyfile(ROOT / "requirements-service.lock", place / "requirements-service.lock")
+            place.chmod(0o755)  # whoever serves need not be who packed
     print(f"bento/: model {model.version}, as {tag}; start it: bento/serve, or make serve")
     return 0
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import select
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,15 +50,13 @@ class Scorer:
     """
 
     def __init__(self, url: str, *, token: str = "", timeout_s: float = 60.0, retries: int = 3) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise ParamsError("url must be written as http://127.0.0.1:3000, without a name or password in it")
+        parts = _plain(url)
         if not (token.isascii() and token.isprintable()):
             raise ParamsError("token must be printable ASCII: is there a line break at its end?")
         self.url, self.retries, self._timeout_s = url.rstrip("/"), retries, timeout_s
         self._path = parts.path.rstrip("/")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+        self._connection = kind(str(parts.hostname), parts.port, timeout=timeout_s)
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
 
     def __repr__(self) -> str:
@@ -202,6 +201,9 @@ class Stream:
         if len(timestamps):
             stamps, is_time = stamps_of(timestamps)
             self._context.keep(stamps, table_of(values, len(stamps)), is_time)
+            if self._card is None:  # what does not fit is told at once, not when there is enough for a window
+                self._card = self._fetch_card()
+                self._card.check(self._asset, self._channels)
         self._advance()
         return self._hand_out()
 
@@ -273,6 +275,19 @@ class Stream:
     def _is_another_model(self) -> bool:
         before, self._card = self._card, self._fetch_card()
         return before is None or before.version != self._card.version
+
+
+def _plain(url: str) -> SplitResult:
+    """Return the parts of an address that holds no secret."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # such as a port beyond 65535
+        parts, port = urlsplit(""), 0
+    is_plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    if not is_plain or port == 0 or re.search(r"\s", url):
+        raise ParamsError("url must be written as http://127.0.0.1:3000, without a name or password in it")
+    return parts
 
 
 def _refusal(response: http.client.HTTPResponse, text: bytes) -> ServiceError:

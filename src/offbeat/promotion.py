@@ -136,6 +136,8 @@ def recalibrate_champion(root: Path, store: Store, *, by: str) -> list[str]:
         seen = {one.asset: moment_json(one.index[-1]) for one in folder.series if one.asset in moved}
         card = {**champion.card, "reason": f"recalibrated by {by}", "parent": champion.version, "against": None}
         card[VERDICT] = None  # the gate judged other thresholds
+        before = dict.fromkeys(detector.assets, champion.card["registered"]) | champion.card.get("calibrated", {})
+        card["calibrated"] = {asset: when for asset, when in before.items() if asset not in moved}
         card["learnt_until"] = {**champion.card["learnt_until"], **seen}  # what the gate must not replay
         model = registry.register(Path(scratch) / "detector", card, sorted((champion.directory / "lineage").iterdir()))
     why = f"model {champion.version} with new thresholds for {', '.join(moved)}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 
 from offbeat.serving import guard
@@ -37,10 +38,17 @@ LIMITS = Limits(
 )
 DRAIN_S = 1.0
 TIMEOUT_S = _number("OFFBEAT_TIMEOUT_S", 60)
-CURRENT = Current(
-    Path(os.environ.get("OFFBEAT_MODEL") or FOLDER),
-    Path(os.environ["OFFBEAT_REGISTRY"]) if os.environ.get("OFFBEAT_REGISTRY") else None,
-)
+TOKEN = os.environ.get("OFFBEAT_TOKEN", "")
+MODEL, REGISTRY = Path(os.environ.get("OFFBEAT_MODEL") or FOLDER), os.environ.get("OFFBEAT_REGISTRY")
+if TOKEN.strip() != TOKEN or not (TOKEN.isascii() and TOKEN.isprintable()):
+    raise SystemExit(
+        "OFFBEAT_TOKEN must be printable ASCII without blanks around it: is there a line break at its end?"
+    )
+if REGISTRY and not Path(REGISTRY).is_dir():
+    raise SystemExit(f"OFFBEAT_REGISTRY={REGISTRY}: there is no such folder")
+if not REGISTRY and not (MODEL / "card.json").is_file():
+    raise SystemExit(f"{MODEL}: holds no model: pack one with make bento, or name a registry in OFFBEAT_REGISTRY")
+CURRENT = Current(MODEL, Path(REGISTRY) if REGISTRY else None)
 
 
 async def _straight(self: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -49,6 +57,15 @@ async def _straight(self: Any, scope: Any, receive: Any, send: Any) -> None:
 
 # BentoML's own time-out keeps some kB of each request until it would have struck; the guard has one already
 TimeoutMiddleware.__call__ = _straight
+_measured = RunnerTrafficMetricsMiddleware.__call__
+
+
+async def _measured_if_known(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    await (_measured if scope.get("path") in PATHS else _straight)(self, scope, receive, send)
+
+
+# it keeps a label for every path that was ever asked for
+RunnerTrafficMetricsMiddleware.__call__ = _measured_if_known
 
 
 def drain_first(number: int) -> None:
@@ -91,7 +108,7 @@ class Offbeat:
 SERVICE: Any = Offbeat  # what the decorator made of it
 SERVICE.add_asgi_middleware(
     Guard,
-    token=os.environ.get("OFFBEAT_TOKEN", ""),
+    token=TOKEN,
     max_body=LIMITS.body,
     max_concurrent=_number("OFFBEAT_MAX_CONCURRENT", 32),
     timeout_s=float(TIMEOUT_S),

@@ -131,6 +131,12 @@ def as_numbers(values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)  # None becomes NaN
 
 
+def test_pages_that_nobody_has_leave_no_trace(client: httpx.Client) -> None:
+    for k in range(5):
+        assert client.get(f"/nobody-{k}").status_code == 404
+    assert "nobody" not in client.get("/metrics").text
+
+
 # --- the same numbers -------------------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,7 @@ def test_a_damaged_champion_is_refused_once_and_the_model_before_goes_on(served,
     file = registry.model("2").directory / "detector" / "model.onnx"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    with caplog.at_level(logging.ERROR, "offbeat.serving"):
+    with caplog.at_level(logging.ERROR, "bentoml.offbeat"):
         for _ in range(2):
             served._take_champion()
     assert served.served.model.version == "1"

@@ -127,6 +127,7 @@ class Feed:
     def __init__(self, scorer: Scorer, asset: str, everything: bool) -> None:
         self._scorer, self._asset, self._everything = scorer, asset, everything
         self._stream: Stream | None = None
+        self._n_scored = 0
 
     def take(self, table: Table, readings: list[tuple[str | int, list[float]]]) -> None:
         """Push readings."""
@@ -141,6 +142,10 @@ class Feed:
         """Print what is left: no reading follows."""
         if self._stream is not None:
             self._print(self._insist(self._stream.flush, self._stream.flush))
+            if not self._n_scored:
+                typer.echo(
+                    "no timestep has a score: no stretch is as long as a window, at the model's period", err=True
+                )
 
     def _insist(self, ask: Callable[[], list[Scored]], again: Callable[[], list[Scored]]) -> list[Scored]:
         """Ask until there is an answer; said once, however long it takes. What the service refuses is raised."""
@@ -164,6 +169,7 @@ class Feed:
 
     def _print(self, scored: list[Scored]) -> None:
         for one in scored:
+            self._n_scored += one.score is not None
             if one.alarm or self._everything:
                 typer.echo(_line(one))
 

@@ -73,7 +73,7 @@ def lineage_of(model: Model, detector: Detector, asset: str) -> dict[str, Any]:
         "model": model.version,
         **detector.lineage,
         **calibration.origin,
-        "calibrated": model.card["registered"],
+        "calibrated": model.card.get("calibrated", {}).get(asset, model.card["registered"]),
         **_promise(calibration.threshold.promised_alarm_rate, detector),
     }
 

@@ -5,7 +5,7 @@ The twin of `detection.streaming` on the client's side, which knows of a model w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,33 @@ class Card:
     window_size: int
     stream_rows: int
     max_gap: int
+    channels: tuple[str, ...]
+    assets: frozenset[str]
+
+    def check(self, asset: str, channels: Sequence[str] | None) -> None:
+        """Raise ReadingsError where the model does not know a machine, or has other channels."""
+        if asset not in self.assets:
+            known = ", ".join(sorted(self.assets)[:10])
+            raise ReadingsError(f"the model does not know asset {asset!r} (known: {known}): name one of these")
+        if channels is not None and sorted(channels) != sorted(self.channels):
+            raise ReadingsError(
+                f"the model knows channels {', '.join(self.channels)}, got {', '.join(channels)}: give just these"
+            )
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> Card:
         """Read a card; KeyError, TypeError or ValueError if it is none."""
         step, is_time = step_from_json(content["period"])
-        numbers = (int(content[name]) for name in ("window_size", "stream_rows", "max_gap"))
-        return Card(content["version"], step, is_time, *numbers)
+        return Card(
+            version=content["version"],
+            step=step,
+            is_time=is_time,
+            window_size=int(content["window_size"]),
+            stream_rows=int(content["stream_rows"]),
+            max_gap=int(content["max_gap"]),
+            channels=tuple(content["channels"]),
+            assets=frozenset(content["assets"]),
+        )
 
 
 class Context:

@@ -19,7 +19,7 @@ from offbeat.serving.answers import card, lineage_of, to_json
 from offbeat.serving.measures import measures
 
 LOOK_EVERY_S = 2.0
-logger = logging.getLogger("offbeat.serving")
+logger = logging.getLogger("bentoml.offbeat")  # BentoML shows what goes to loggers of this name
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +84,8 @@ class Current:
         """Load the first model."""
         if self._registry is None or not self._take_champion():
             self._serve(Served.load(open_model(self._folder)))
+            if self._registry is not None:
+                logger.warning("%s has no champion that loads: the packed model is served", self._registry.directory)
 
     async def follow(self) -> None:
         """Look for a new champion, again and again; for as long as the task that runs it."""
@@ -106,7 +108,7 @@ class Current:
                 return version is not None
             self._serve(Served.load(self._registry.model(version)))
             self._champion = version
-        except ModelError as error:
+        except (ModelError, OSError) as error:
             if self._refused != (version or "?"):  # told once, not at every look
                 self._refused = version or "?"
                 measures().refused_model()

@@ -53,6 +53,7 @@ def description(served: Served) -> dict[str, Any]:
             },
             "/model": {"get": {"summary": "The model card", "responses": _responses({"type": "object"})}},
         },
+        "security": [{}, {"token": []}],  # whether a token is asked for, the service's environment says
         "components": {
             "schemas": {"Request": _request(served), "Answer": _answer_schema(), "Error": _error()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},

@@ -85,7 +85,8 @@ class Guard:
 
     def _check_token(self, scope: Scope) -> None:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if self._token and not hmac.compare_digest(given, b"Bearer " + self._token):
+        scheme, _, token = given.partition(b" ")
+        if self._token and not (scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)):
             raise Refusal("unauthorized", "send the header Authorization: Bearer TOKEN")
 
     async def _body(self, receive: Receive) -> bytes:

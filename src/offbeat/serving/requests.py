@@ -142,9 +142,12 @@ def to_series(
             f"{field}asset",
         )
     if set(channels) != set(detector.channels) or len(channels) != len(detector.channels):
-        raise Refusal(
-            "bad_shape", f"the model knows channels {', '.join(detector.channels)}: give just these", f"{field}channels"
-        )
+        missing = [name for name in detector.channels if name not in channels]
+        extra = [name[:50] for name in channels if name not in detector.channels]
+        wrong = f"; missing: {', '.join(missing)}" if missing else ""
+        wrong += f"; unknown to it: {', '.join(extra[:10])}" if extra else ""
+        known = f"the model knows channels {', '.join(detector.channels)}{wrong}"
+        raise Refusal("bad_shape", f"{known}: give just these, each once", f"{field}channels")
     readings = Readings(stamps, values, channels, Source("the request"), detector.is_time, is_local=False)
     try:
         if len(stamps) > 1 and (np.diff(stamps) > 0).all():  # else the grid says what is wrong
