@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from offbeat.cli import app
+from offbeat.serving.refusals import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,3 +51,12 @@ def test_every_parameter_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_holds_a_mark_that_a_value_was_to_replace(page: Path) -> None:
     assert "@@" not in page.read_text()
+
+
+def test_the_page_of_the_service_names_every_error_and_every_setting() -> None:
+    page = (ROOT / "docs" / "service.md").read_text()
+    for code, (status, _) in CODES.items():
+        assert re.search(rf"^\| {status} \|.*`{code}`", page, flags=re.MULTILINE), code
+    code = (ROOT / "src/offbeat/service.py").read_text() + (ROOT / "scripts/bento.py").read_text()
+    for name in set(re.findall(r"OFFBEAT_[A-Z_]+", code)):
+        assert f"`{name}`" in page, name

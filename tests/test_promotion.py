@@ -56,6 +56,14 @@ def score(project, registry, store):
     return score_folder(model.load(), project / "data", store, model.version, since)
 
 
+def promote_another(project, registry):
+    """Register a second model that differs from the first in its lineage alone, and make it champion."""
+    other = replace(registry.model("1").load(), lineage={"git_commit": "another"})
+    other.save(project / "other")
+    registry.register(project / "other", {**registry.model("1").card, "reason": "another"}, [])
+    registry.promote("2", by="me", why="better")
+
+
 def test_a_decision_registers_the_model_with_all_it_takes_to_make_it_again(project, registry):
     decision = decide(project, registry, reason="a test")
     model = registry.model(decision.version)
@@ -214,10 +222,7 @@ def test_other_settings_of_the_comparison_are_compared_anew(project, registry, m
 def test_a_model_that_was_compared_with_another_champion_takes_an_override(project, registry, monkeypatch):
     monkeypatch.setattr("offbeat.promotion._judge", lambda *_: BETTER)
     decide(project, registry, reason="waits", manual=True)
-    other = replace(registry.model("1").load(), lineage={"git_commit": "another"})
-    other.save(project / "other")
-    registry.register(project / "other", {**registry.model("1").card, "reason": "another"}, [])
-    registry.promote("2", by="me", why="better")
+    promote_another(project, registry)
     with pytest.raises(ModelError, match="model 1: compared with champion none, and 2 is champion now"):
         promote_by_hand(registry, "1", by="me", why="", override=False)
     promote_by_hand(registry, "1", by="me", why="", override=True)
@@ -242,10 +247,7 @@ def test_a_retraining_does_not_undo_a_recalibration_or_a_rollback(project, regis
 def test_a_verdict_against_another_champion_is_not_used_again(project, registry, monkeypatch):
     monkeypatch.setattr("offbeat.promotion._judge", lambda *_: BETTER)
     decide(project, registry, reason="waits", manual=True)
-    other = replace(registry.model("1").load(), lineage={"git_commit": "another"})
-    other.save(project / "other")
-    registry.register(project / "other", {**registry.model("1").card, "reason": "another"}, [])
-    registry.promote("2", by="me", why="better")
+    promote_another(project, registry)
     monkeypatch.setattr("offbeat.promotion._judge", lambda *_: WORSE)
     decision = decide(project, registry, reason="again")
     assert (decision.promoted, decision.version) == (False, "1")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# The one place where codes and statuses stand; the HTTP description and the docs are checked against it.
+# The one place where codes and statuses stand: the HTTP description is made of it, and a test holds the docs to it.
 CODES = {
     "bad_content": (400, "no JSON or CSV, a wrong type, an unknown or missing key, no number within ±1e100"),
     "unauthorized": (401, "no token, or a wrong one"),
