@@ -152,7 +152,7 @@ def part_windows(bench: Bench) -> Iterator[dict[str, Any]]:
         for k in range(bench.rounds + 1):
             begin = time.perf_counter()
             for batch in batches:
-                runtime.reconstruct(batch)
+                runtime.estimate(batch)
             direct = time.perf_counter() - begin
             [answer] = drive(service.port, [request], 1)
             assert answer.status == 200, answer.body[:500]
@@ -173,7 +173,7 @@ def batches_of(detector: Detector, request: bytes) -> list[Any]:
     class Recorder:
         window_size = detector.window_size
 
-        def reconstruct(self, windows: Any) -> Any:
+        def estimate(self, windows: Any) -> Any:
             batches.append(windows.astype(np.float32))
             return windows
 

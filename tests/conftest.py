@@ -30,12 +30,12 @@ def graph():
     """ONNX file of an untrained autoencoder of windows (N, 8, 3)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what TensorFlow says at import is not ours
-        from offbeat.models.export import export_autoencoder
+        from offbeat.models.export import export_network
         from offbeat.models.recurrent import build_autoencoder
 
-        return export_autoencoder(
-            build_autoencoder(WINDOW_SIZE, len(CHANNELS), units=6, latent_size=3, position_size=4, seed=1)
-        )
+        sizes = {"units": 6, "latent_size": 3, "position_size": 4, "linear_size": 0, "seed": 1}
+        params = load_params(changes={"train": sizes}).train
+        return export_network(build_autoencoder(WINDOW_SIZE, len(CHANNELS), params))
 
 
 @pytest.fixture(scope="session")

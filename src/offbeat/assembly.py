@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from offbeat.detection.calibration import Calibration, CalibrationSpan
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
-from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
 from offbeat.detection.thresholds import Threshold
 from offbeat.params import CalibrateParams, PrepareParams
 from offbeat.preparation import Prepared, calibration_rows, held_out_rows
@@ -45,10 +44,9 @@ def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
     for prepared in fleet:
         series = prepared.series.rows(0, prepared.split.test[0])
         errors = detector.errors(series, prepared.scaling)
-        usual = usual_errors(errors[held_out_rows(prepared, detector.window_size)])
-        by_channel = channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.params.lead)
+        usual = detector.usual_errors(errors[held_out_rows(prepared, detector.window_size)])
         learnt.append(usual)
-        scores.append(anomaly_scores(by_channel))
+        scores.append(detector.combined(errors, usual, series.segments))
     for prepared, usual, threshold in zip(fleet, learnt, fleet_thresholds(detector, fleet, scores), strict=True):
         detector.assets[prepared.series.asset] = Calibration(prepared.scaling, usual, threshold)
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from offbeat.errors import ParamsError
 
 Count = Annotated[int, Field(ge=1, strict=True)]
+Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -55,13 +56,38 @@ class PrepareParams(Section):
         return self
 
 
-class TrainParams(Section):
-    """The network and its training."""
+TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
 
-    units: Annotated[int, Field(ge=1, le=1024, strict=True)]
-    latent_size: Annotated[int, Field(ge=1, le=1024, strict=True)]
+
+class TrainParams(Section):
+    """The model and its training."""
+
+    model: Literal[
+        "recurrent_autoencoder",
+        "recurrent_forecaster",
+        "dense_autoencoder",
+        "row_pca",
+        "sub_pca",
+        "nearest_windows",
+        "matrix_profile",
+        "moving_average",
+        "last_value",
+        "mean",
+    ]
+    cell: Literal["lstm", "gru"]
+    direction: Literal["forward", "both"]
+    units: Size | Annotated[list[Size], Field(min_length=1, max_length=8)]
+    latent_size: Size
     linear_size: Annotated[int, Field(ge=0, le=1024, strict=True)]
     position_size: Annotated[int, Field(ge=2, le=64, multiple_of=2, strict=True)]
+    horizon: Annotated[int, Field(ge=1, le=1000, strict=True)]
+    strategy: Literal["direct", "recursive"]
+    output: Literal["mean", "quantiles", "dropout"]
+    dropout: Annotated[float, Field(gt=0, lt=1)]
+    calendar: Literal["none", "day", "week"]
+    n_neighbours: Annotated[int, Field(ge=1, le=100, strict=True)]
+    noise: Annotated[float, Field(ge=0, le=10)]
+    trim_share: Annotated[float, Field(ge=0, le=0.5)]
     epochs: Annotated[int, Field(ge=1, le=10_000, strict=True)]
     steps_per_epoch: Annotated[int, Field(ge=1, le=100_000, strict=True)]
     batch_size: Annotated[int, Field(ge=1, le=4096, strict=True)]
@@ -69,6 +95,37 @@ class TrainParams(Section):
     clip_norm: Positive
     patience: Count
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Cells of each layer of the encoder."""
+        return tuple(self.units) if isinstance(self.units, list) else (self.units,)
+
+    @property
+    def method(self) -> str:
+        """The model's name beside others: an LSTM and a GRU are two methods."""
+        return self.model.replace("recurrent", self.cell)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model is a network that learns in steps, and not fitted at once."""
+        return self.model in TRAINED
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> TrainParams:
+        if self.model == "recurrent_forecaster" and self.strategy == "recursive":
+            if len(self.widths) > 1 or self.cell != "lstm" or self.direction != "forward" or self.output != "mean":
+                raise ValueError(
+                    "strategy=recursive reads its own forecasts with one LSTM layer forward: give one number of units, "
+                    "cell=lstm, direction=forward and output=mean, or strategy=direct"
+                )
+            if self.calendar != "none":
+                raise ValueError("strategy=recursive knows no calendar: set calendar=none, or strategy=direct")
+        if not self.is_trained:
+            for key in ("output", "calendar"):
+                if getattr(self, key) != {"output": "mean", "calendar": "none"}[key]:
+                    raise ValueError(f"model={self.model} knows no {key}={getattr(self, key)}: only networks do")
+        return self
 
 
 class CalibrateParams(Section):
@@ -79,6 +136,8 @@ class CalibrateParams(Section):
     false_alarms_per_10000_timesteps: Positive
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
+    error: Literal["squared", "absolute", "interval_score", "interval_width", "interval_exceedance"]
+    combine: Literal["mean", "max", "whitened"]
     stride: Count
     delay: Annotated[int, Field(ge=0, strict=True)]
     smoothing: Count
@@ -93,6 +152,20 @@ class CalibrateParams(Section):
     def overlap(self) -> int:
         """Timesteps after t by which a window must have ended to vote on the error at t: the rest of the delay."""
         return self.delay - self.lead
+
+    @property
+    def is_interval(self) -> bool:
+        """Whether errors need a model that says how sure it is."""
+        return self.error.startswith("interval")
+
+    @model_validator(mode="after")
+    def _errors_can_be_whitened(self) -> CalibrateParams:
+        if self.combine == "whitened" and self.error != "squared":
+            raise ValueError(
+                f"combine=whitened is a squared distance (Mahalanobis), and error is {self.error}: set error=squared, "
+                "or combine=mean"
+            )
+        return self
 
 
 class EvaluateParams(Section):
@@ -135,6 +208,29 @@ class Params(Section):
             raise ValueError(
                 f"calibrate.delay={calibrate.delay} is longer than any window can use: lower it below "
                 f"{window_size + min(window_size - 1, calibrate.smoothing // 2)}, or raise prepare.window_size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _model_fits_window_and_scores(self) -> Params:
+        train, window_size = self.train, self.prepare.window_size
+        if train.model == "recurrent_forecaster":
+            if train.horizon >= window_size:
+                raise ValueError(
+                    f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
+                    "from: lower it, or raise prepare.window_size"
+                )
+            if self.calibrate.stride > train.horizon:
+                raise ValueError(
+                    f"calibrate.stride={self.calibrate.stride} must be at most train.horizon={train.horizon}, or "
+                    "readings between forecasts are never scored"
+                )
+        if train.model == "moving_average" and window_size < 2:
+            raise ValueError("train.model=moving_average needs a prepare.window_size of at least 2")
+        if self.calibrate.is_interval and (train.output == "mean" or not train.is_trained):
+            raise ValueError(
+                f"calibrate.error={self.calibrate.error} needs a model with an interval around its estimates: set "
+                "train.output=quantiles or dropout, or calibrate.error=squared"
             )
         return self
 

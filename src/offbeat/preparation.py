@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offbeat.detection.calendar import N_COLUMNS, calendar_code
 from offbeat.detection.events import events_of
 from offbeat.detection.scaling import Scaling, fit_scaling
 from offbeat.detection.windows import covered, reach_mask, window_starts
@@ -55,6 +56,31 @@ class Prepared:
     def normal(self) -> BoolArray:
         """Rows (T,) to learn from: neither labelled nor excluded nor doubtful."""
         return ~(self.labelled | self.excluded | self.doubtful)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    values : ndarray of shape (sum of T, F + C), float32
+        Scaled readings of all assets, one after another, NaN where missing; and C calendar columns.
+    n_channels : int
+        F.
+    starts, held_out_starts : ndarray of int
+        Windows to learn from, and windows that decide when to stop, thinned evenly to at most `HELD_OUT_WINDOWS`.
+    """
+
+    values: FloatArray
+    n_channels: int
+    starts: IntArray
+    held_out_starts: IntArray
+
+    @property
+    def readings(self) -> FloatArray:
+        """Readings alone (sum of T, F)."""
+        return self.values[:, : self.n_channels]
 
 
 def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
@@ -122,17 +148,26 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
         raise StageError(f"leak: the spans of asset '{asset}' are less than a window apart: {split}")
 
 
-def laid_end_to_end(fleet: Sequence[Prepared]) -> tuple[FloatArray, IntArray, IntArray]:
-    """Return the scaled readings of all assets (sum of T, F), and the starts of training and held-out windows in them.
+def laid_end_to_end(fleet: Sequence[Prepared], calendar: str = "none") -> Lesson:
+    """Return what a model of all assets learns from.
 
-    The held-out windows are thinned evenly to at most `HELD_OUT_WINDOWS`.
+    Raises
+    ------
+    ReadingsError
+        If a calendar is asked for and the readings have no time.
     """
+    n_calendar = N_COLUMNS[calendar]
+    if n_calendar and not fleet[0].series.is_time:
+        raise ReadingsError(
+            f"train.calendar={calendar} needs timestamps, and these readings are numbered: set it to none"
+        )
     offsets = np.cumsum([0] + [prepared.series.n_timesteps for prepared in fleet[:-1]])
     values = np.concatenate([prepared.scaled for prepared in fleet])
     starts = np.concatenate([p.starts + offset for p, offset in zip(fleet, offsets, strict=True)])
     held_out = np.concatenate([p.held_out_starts + offset for p, offset in zip(fleet, offsets, strict=True)])
     kept = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), HELD_OUT_WINDOWS)).astype(np.int64))
-    return values, starts, held_out[kept]
+    codes = np.concatenate([calendar_code(prepared.series.stamps, n_calendar) for prepared in fleet])
+    return Lesson(np.concatenate([values, codes], axis=1), values.shape[1], starts, held_out[kept])
 
 
 def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:

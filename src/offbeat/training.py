@@ -1,6 +1,6 @@
 """Readings to a calibrated detector: what the stages and the library share.
 
-prepare_fleet ──► train_network ──► assemble ──► calibrate_fleet ──► Detector
+prepare_fleet ──► train_model ──► assemble ──► calibrate_fleet ──► Detector
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ class Fitted:
     fleet: list[Prepared]
 
     @cached_property
-    def untrained(self) -> Detector:
-        """The same detector around the network before training, calibrated when it is first asked for."""
+    def untrained(self) -> Detector | None:
+        """The same detector around the network before training, calibrated when it is first asked for.
+
+        None for a model that is fitted at once.
+        """
+        if self.trained.untrained_graph is None:
+            return None
         untrained = replace(self.detector, runtime=Runtime(self.trained.untrained_graph), assets={})
         calibrate_fleet(untrained, self.fleet)
         return untrained
@@ -81,9 +86,11 @@ def fit(
 def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None] | None = None) -> Fitted:
     """Do the work of `fit`, and return with the detector what an evaluation needs."""
     _check_names(folder)
-    train_network = load_trainer()
+    train_model = load_trainer()
     fleet = prepare_fleet(folder, params.prepare)
-    trained = train_network(*laid_end_to_end(fleet), params.prepare.window_size, params.train, report)
+    trained = train_model(
+        laid_end_to_end(fleet, params.train.calendar), params.prepare.window_size, params.train, report
+    )
     lineage = lineage_of(data_hash(fleet), params.prepare, params.train, params.calibrate)
     detector = assemble(trained.graph, fleet, params.prepare, params.calibrate, lineage)
     calibrate_fleet(detector, fleet)
@@ -94,12 +101,12 @@ def load_trainer() -> Callable[..., Trained]:
     """Return the function that trains, where what it needs is installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it loads
     try:
-        from offbeat.models.network import train_network
+        from offbeat.models.network import train_model
     except ModuleNotFoundError as error:
         raise OffbeatError(
             f"training needs {error.name}, which is not installed: pip install 'offbeat[train]'"
         ) from error
-    return train_network
+    return train_model
 
 
 def _check_names(folder: Folder) -> None:

@@ -35,7 +35,7 @@ class Knowing(Runtime):
         super().__init__(graph)
         self.fleet = fleet
 
-    def reconstruct(self, windows):
+    def estimate(self, windows):
         """Return what the machine does without noise, at the time that fits best."""
         t = np.arange(N)[:, None]
         clean = np.sin(t / np.array([5.0, 9.0, 14.0])) * [2, 30, 1] + [50, 1400, 40]

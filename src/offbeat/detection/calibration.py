@@ -9,6 +9,7 @@ import numpy as np
 
 from offbeat.detection.events import events_of
 from offbeat.detection.scaling import Scaling
+from offbeat.detection.scores import Usual
 from offbeat.detection.thresholds import (
     Threshold,
     block_maxima,
@@ -28,7 +29,7 @@ class Calibration:
     """What a detector knows of one asset."""
 
     scaling: Scaling
-    usual: FloatArray  # (F,) usual error of each channel, scaled units squared
+    usual: Usual  # errors, in scaled units or their square
     threshold: Threshold
     # where the threshold comes from if not from the fit: data_hash and the params changed
     origin: Mapping[str, str] = field(default_factory=dict)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offbeat.detection import storage
+from offbeat.detection.calendar import calendar_code
 from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
 from offbeat.detection.result import ScoreResult, score_result
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling, fit_scaling
-from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
+from offbeat.detection.scores import Usual, anomaly_scores, channel_scores, errors_of, usual_errors
 from offbeat.detection.thresholds import Threshold
-from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
+from offbeat.detection.windows import Segments, gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.params import CalibrateParams, changed
 from offbeat.readings.messages import length_text
@@ -31,7 +32,14 @@ from offbeat.typing import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE_KEYS = {"stride", "delay", "smoothing", "merge_gap"}  # of params.yaml's `calibrate`; the others choose thresholds
+SCORE_KEYS = {
+    "error",
+    "combine",
+    "stride",
+    "delay",
+    "smoothing",
+    "merge_gap",
+}  # of params.yaml's `calibrate`; the others choose thresholds
 
 
 @dataclass(eq=False)
@@ -78,6 +86,11 @@ class Detector:
         return self.step / 1e9 if self.is_time else None
 
     @property
+    def method(self) -> str:
+        """Name of the kind of model, such as lstm_autoencoder."""
+        return self.lineage.get("method", "model")
+
+    @property
     def window_size(self) -> int:
         """Timesteps in a window."""
         return self.runtime.window_size
@@ -110,11 +123,12 @@ class Detector:
                 "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
             )
         calibration = self.assets[series.asset]
-        by_channel = self._channel_scores(series, calibration)
+        errors = self.errors(series, calibration.scaling)
         return score_result(
             series,
             self.channels,
-            by_channel,
+            self._by_channel(errors, calibration.usual, series.segments),
+            self.params.combine,
             calibration.threshold.value,
             self.params.merge_gap,
             self._settled(series),
@@ -187,12 +201,20 @@ class Detector:
                 f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in "
                 "a row to learn from: give more normal readings"
             )
-        usual = usual_errors(self.errors(series, scaling)[whole])
+        usual = self.usual_errors(self.errors(series, scaling)[whole])
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
 
     def scores(self, series: Series, calibration: Calibration) -> FloatArray:
         """Return the anomaly scores (T,) of a series under a calibration."""
-        return anomaly_scores(self._channel_scores(series, calibration))
+        return self.combined(self.errors(series, calibration.scaling), calibration.usual, series.segments)
+
+    def usual_errors(self, errors: FloatArray) -> Usual:
+        """Return what errors (T, F) of normal readings are like, for the detector's way to combine channels."""
+        return usual_errors(errors, whitened=self.params.combine == "whitened")
+
+    def combined(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
+        """Return the anomaly scores (T,) of errors (T, F)."""
+        return anomaly_scores(self._by_channel(errors, usual, segments), self.params.combine)
 
     def choose_thresholds(
         self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
@@ -202,20 +224,25 @@ class Detector:
         return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=self.period_s)
 
     def errors(self, series: Series, scaling: Scaling) -> FloatArray:
-        """Return the squared error (T, F) of each reading in scaled units."""
+        """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""
         self._check(series)
         scaled = scaling.apply(self._ordered(series))
+        inputs = np.concatenate([scaled, calendar_code(series.stamps, self.runtime.n_calendar)], axis=1)
+        kind = "signed" if self.params.combine == "whitened" else self.params.error
+        forecast = slice(self.window_size - self.runtime.horizon, None)
 
-        def errors_of(starts: IntArray) -> FloatArray:
-            windows = gather_windows(scaled, starts, self.window_size)
-            return np.square(windows - self.runtime.reconstruct(hold_missing(windows)), dtype=np.float64)
+        def errors_at(starts: IntArray) -> FloatArray:
+            windows = gather_windows(inputs, starts, self.window_size)
+            readings = windows[:, forecast, : len(self.channels)]
+            return errors_of(readings, self.runtime.estimate(hold_missing(windows)), kind)
 
         return timestep_errors(
-            errors_of,
+            errors_at,
             series.segments,
             series.positions,
             len(self.channels),
             window_size=self.window_size,
+            horizon=self.runtime.horizon,
             stride=self.params.stride,
             delay=self.params.overlap,
         )
@@ -235,9 +262,8 @@ class Detector:
         """
         return storage.load_detector(Path(directory))
 
-    def _channel_scores(self, series: Series, calibration: Calibration) -> FloatArray:
-        errors = self.errors(series, calibration.scaling)
-        return channel_scores(errors, calibration.usual, series.segments, self.params.smoothing, self.params.lead)
+    def _by_channel(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
+        return channel_scores(usual.relative(errors), segments, self.params.smoothing, self.params.lead)
 
     def _settled(self, series: Series) -> BoolArray:
         everywhere = np.ones(series.n_timesteps, dtype=bool)

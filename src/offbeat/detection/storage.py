@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from offbeat.detection.calibration import Calibration
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
+from offbeat.detection.scores import Usual
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
 from offbeat.files import new_directory
@@ -28,7 +29,7 @@ from offbeat.readings.moments import step_from_json, step_json
 if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
-FORMAT = 1
+FORMAT = 2
 MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
 
 
@@ -131,7 +132,9 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
     return {
         "mean": calibration.scaling.mean.tolist(),
         "scale": calibration.scaling.scale.tolist(),
-        "usual_error": calibration.usual.tolist(),
+        "usual_error": calibration.usual.error.tolist(),
+        "centre": None if calibration.usual.centre is None else calibration.usual.centre.tolist(),
+        "precision": None if calibration.usual.precision is None else calibration.usual.precision.tolist(),
         "threshold": threshold.value,
         "method": threshold.method,
         "promised_alarm_rate": threshold.promised_alarm_rate,
@@ -141,10 +144,16 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
 
 
 def _calibration_from(stored: dict[str, Any], card: dict[str, Any]) -> Calibration:
-    mean, scale, usual = (np.array(stored[key], dtype=np.float64) for key in ("mean", "scale", "usual_error"))
-    if len({len(values) for values in (mean, scale, usual)}) > 1 or len(mean) != len(card["channels"]):
-        raise ValueError(f"an asset has {len(mean)}, {len(scale)} and {len(usual)} numbers, not one for each channel")
+    mean, scale, error = (np.array(stored[key], dtype=np.float64) for key in ("mean", "scale", "usual_error"))
+    if len({len(values) for values in (mean, scale, error)}) > 1 or len(mean) != len(card["channels"]):
+        raise ValueError(f"an asset has {len(mean)}, {len(scale)} and {len(error)} numbers, not one for each channel")
+    centre, precision = (
+        None if stored[key] is None else np.array(stored[key], dtype=np.float64) for key in ("centre", "precision")
+    )
+    if (centre is None) != (precision is None) or (precision is not None and precision.shape != (len(mean),) * 2):
+        raise ValueError("an asset's whitening is not one number for each channel and pair of channels")
     threshold = Threshold(
         float(stored["threshold"]), stored["method"], stored["promised_alarm_rate"], stored["warning"]
     )
+    usual = Usual(error, centre, precision)
     return Calibration(Scaling(mean, scale, card["clip"]), usual, threshold, stored["origin"])

@@ -26,7 +26,7 @@ from offbeat.preparation import Prepared
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
-LSTM, UNTRAINED = "lstm_autoencoder", "untrained_network"
+UNTRAINED = "untrained_network"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +94,14 @@ class Replay:
 
 
 def replay_fleet(
-    detector: Detector, untrained: Detector, fleet: Sequence[Prepared], params: EvaluateParams
+    detector: Detector, untrained: Detector | None, fleet: Sequence[Prepared], params: EvaluateParams
 ) -> list[Replay]:
-    """Replay the test span of every asset with every method.
+    """Replay the test span of every asset with every method, the detector first.
 
     Parameters
     ----------
     detector, untrained : Detector
-        Calibrated; the second around the network before training.
+        Calibrated; the second around the network before training, None if there is no such.
     fleet : sequence of Prepared
     params : EvaluateParams
 
@@ -110,12 +110,14 @@ def replay_fleet(
     StageError
         If an asset has no scored timestep in its test span.
     """
-    methods = [network_method(LSTM, detector), network_method(UNTRAINED, untrained)]
-    methods += [
+    methods = [network_method(detector.method, detector)]
+    methods += [network_method(UNTRAINED, untrained)] if untrained else []
+    simple = [
         pca_method(detector, fleet, params),
         _simple_method("moving_average", _moving_average(detector.window_size), detector, fleet),
         _simple_method("random", _random(fleet, params.seed), detector, fleet),
     ]
+    methods += [method for method in simple if method.name != detector.method]
     stretches = [stretch_of(prepared, params) for prepared in fleet]
     return [replay(method, stretch) for method in methods for stretch in stretches]
 
