@@ -135,7 +135,8 @@ def _from_labels(spans: Sequence[CalibrationSpan], method: str) -> list[Threshol
         for parts in ([span.normal_scores for span in spans], [span.labelled_scores for span in spans])
     )
     if not len(labelled):
-        names = ", ".join(f"'{span.asset}'" for span in spans)
+        more = f" and {len(spans) - 3} more" if len(spans) > 3 else ""
+        names = ", ".join(f"'{span.asset}'" for span in spans[:3]) + more
         raise ReadingsError(
             f"calibrate.method '{method}' takes labelled events, and no score in the calibration span of {names} lies "
             "in one: name events that lie there in labels.csv, raise prepare.calibration_share so that some do, or "
