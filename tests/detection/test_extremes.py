@@ -175,13 +175,13 @@ def alarms_per_timestep(scores, threshold):
     ],
 )
 def test_on_autocorrelated_scores_realised_alarms_keep_to_the_promise(n_blocks, needed):
-    """40 calibration spans, each threshold against the same 200,000 new timesteps: mean ratio of realised to promised.
+    """40 calibration spans, each threshold against the same 600,000 new timesteps: mean ratio of realised to promised.
 
-    Bounds: of pot 0.5 to 1.6 (its promise is an estimate), of conformal at most 1.4 (it promises a bound, here in
-    expectation over 40 spans).
+    Bounds: of pot 0.6 to 1.5, for its promise is an estimate; of conformal at most 1.3, for it promises a bound in
+    expectation, here over 40 spans.
     """
     rng, block_size = np.random.default_rng(n_blocks + needed), 40
-    fresh, rate = autocorrelated(rng, 200_000), 1 / needed / block_size
+    fresh, rate = autocorrelated(rng, 600_000), 1 / needed / block_size
     ratios = {"pot": [], "conformal": []}
     for _ in range(40):
         scores = autocorrelated(rng, n_blocks * block_size)
@@ -196,5 +196,5 @@ def test_on_autocorrelated_scores_realised_alarms_keep_to_the_promise(n_blocks, 
                 assert threshold.promised_alarm_rate == pytest.approx(rate)  # what was asked for
             elif n_blocks < needed - 1:
                 assert threshold.promised_alarm_rate > 3 * rate
-    assert 0.5 < np.mean(ratios["pot"]) < 1.6
-    assert 0.2 < np.mean(ratios["conformal"]) < 1.4
+    assert 0.6 < np.mean(ratios["pot"]) < 1.5
+    assert np.mean(ratios["conformal"]) < 1.3
