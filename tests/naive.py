@@ -223,6 +223,67 @@ def block_maxima(scores, normal, segment_starts, block_size):
     return maxima
 
 
+def pareto_fit(excesses):
+    ordered, n = sorted(excesses), len(excesses)
+    a0 = sum(ordered) / n
+    a1 = sum(value * (n - place) / (n - 1) for place, value in enumerate(ordered, 1)) / n
+    return 2 - a0 / (a0 - 2 * a1), 2 * a0 * a1 / (a0 - 2 * a1)
+
+
+def point_f1(normal, labelled, threshold):
+    hits = sum(score > threshold for score in labelled)
+    return 2 * hits / (hits + sum(score > threshold for score in normal) + len(labelled))
+
+
+def labelled_threshold(normal, labelled):
+    scores = sorted({*normal, *labelled}, reverse=True)
+    return max(
+        ((upper + lower) / 2 for upper, lower in zip(scores, [*scores[1:], -math.inf], strict=True)),
+        key=lambda threshold: (point_f1(normal, labelled, threshold), threshold),
+    )
+
+
+def gaussian_epsilon(normal, labelled):
+    """Mean, deviation and the lowest epsilon with the best F1."""
+    centre = mean(normal)
+    std = math.sqrt(mean([(score - centre) ** 2 for score in normal]))
+
+    def density(score):
+        return math.exp(-(((score - centre) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
+
+    def f1_of(epsilon):
+        flagged = [[s > centre and density(s) < epsilon for s in scores] for scores in (normal, labelled)]
+        return 2 * sum(flagged[1]) / (sum(map(sum, flagged)) + len(labelled))
+
+    densities = sorted({density(s) for s in [*normal, *labelled] if s > centre})
+    edges = [*densities[1:], density(centre)]
+    candidates = [math.sqrt(low * high) for low, high in zip(densities, edges, strict=True)]
+    return centre, std, max(candidates, key=lambda epsilon: (f1_of(epsilon), -epsilon))
+
+
+def dynamic_threshold(scores, normal, segment_starts, max_gap):
+    known = [s for s, counts in zip(scores, normal, strict=True) if counts and s == s]
+    centre, spread = mean(known), math.sqrt(mean([(s - mean(known)) ** 2 for s in known]))
+    best, best_gain, best_runs = math.inf, 0.0, []
+    for half_steps in range(4, 21):
+        threshold = centre + half_steps / 2 * spread
+        over = [bool(counts and s > threshold) for s, counts in zip(scores, normal, strict=True)]
+        runs = merge_events(events_of(over, segment_starts), max_gap, segment_starts)
+        rest = [s for s in known if s <= threshold]
+        if not runs or not rest:
+            continue
+        drop = (centre - mean(rest)) / centre
+        drop += (spread - math.sqrt(mean([(s - mean(rest)) ** 2 for s in rest]))) / spread
+        gain = drop / (sum(over) + len(runs) ** 2)
+        if gain > best_gain:
+            best, best_gain, best_runs = threshold, gain, runs
+    peaks = sorted((max(s for s in scores[a:b] if s == s and s > best) for a, b in best_runs), reverse=True)
+    ladder = [*peaks, max(s for s in known if s <= best)]
+    kept = max((k + 1 for k in range(len(peaks)) if (ladder[k] - ladder[k + 1]) / ladder[k] > 0.13), default=0)
+    pruned = peaks[kept:] if peaks else ladder
+    return max([*pruned, *([best] if kept else [])])
+
+
 # --- models -----------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from offbeat.assembly import assemble, calibrate_fleet, fleet_thresholds
 from offbeat.detection.scores import usual_errors
+from offbeat.errors import ReadingsError
 from offbeat.params import load_params
 from offbeat.preparation import held_out_rows, prepare_fleet
 from offbeat.readings.folder import Folder, Span
@@ -92,6 +93,27 @@ def test_a_labelled_calibration_stretch_does_not_raise_the_threshold(assembled, 
         for each, labels in (([series], [(280, 284)]), ([loud], [(280, 284)]), ([loud], []))
     )
     assert quiet == known < unknown
+
+
+@pytest.mark.parametrize("method", ["labelled", "gaussian_epsilon"])
+def test_a_threshold_by_labels_lies_between_the_normal_rows_and_the_event_of_the_calibration_span(
+    assembled, make_series, method
+):
+    series = make_series(400)
+    values = series.values.copy()
+    values[280:290] += [50, 700, 20]
+    detector, [prepared] = assembled([replace(series, values=values)], labels=[(280, 290)], method=method)
+    scores = detector.score(prepared.series).scores
+    start, stop = prepared.split.calibration
+    assert start < 280 < 290 < stop
+    usual = np.r_[scores[start + BEFORE - 8 : 280 - AFTER], scores[290 + BEFORE : stop]]
+    assert usual.max() < detector.assets["pump-1"].threshold.value < scores[282:288].min()
+
+
+@pytest.mark.parametrize("method", ["labelled", "gaussian_epsilon"])
+def test_labels_before_or_after_the_calibration_span_choose_no_threshold(assembled, make_series, method):
+    with pytest.raises(ReadingsError, match=f"'{method}' takes labelled events, and no score in the calibration span"):
+        assembled([make_series(400)], labels=[(100, 110), (350, 360)], method=method)
 
 
 def test_every_asset_of_a_fleet_has_its_own_scaling_usual_errors_and_threshold(assembled, make_series):

@@ -95,6 +95,8 @@ def test_a_changed_section_is_checked_as_the_file_is():
         changed(section, {"n_sigma": 4})
     with pytest.raises(ParamsError, match=r"calibrate.quantile=1: input should be less than 1"):
         changed(section, {"quantile": 1})
+    with pytest.raises(ParamsError, match=r"calibrate.pot_quantile=0.4: input should be greater than or equal to 0.5"):
+        changed(section, {"pot_quantile": 0.4})
 
 
 # --- what is wrong in a file ------------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ def test_a_changed_section_is_checked_as_the_file_is():
         ({"prepare": {"window_size": 3}}, "prepare.window_size=3: input should be greater than or equal to 4"),
         ({"prepare": {"window_size": None}}, "prepare.window_size=None: input should be a valid integer"),
         ({"prepare": {"period": 0}}, "prepare.period=0: input should be greater than or equal to 1"),
-        ({"calibrate": {"method": "conform"}}, "calibrate.method='conform': input should be 'conformal', 'quantile'"),
+        ({"calibrate": {"method": "conform"}}, "calibrate.method='conform': input should be 'conformal', 'pot'"),
         ({"calibrate": {"false_alarms_per_week": 0}}, "calibrate.false_alarms_per_week=0: input should be greater"),
         ({"train": 7}, "section 'train' must be a mapping of keys to values, got 7"),
         ({"train": None}, "section 'train' must be a mapping of keys to values, got None"),

@@ -15,6 +15,7 @@ from offbeat.preparation import (
     calibration_rows,
     check_no_leak,
     held_out_rows,
+    labelled_rows,
     laid_end_to_end,
     prepare_fleet,
     still_channels,
@@ -264,6 +265,25 @@ def test_a_score_counts_for_the_threshold_if_all_readings_that_shape_it_are_norm
     expected = [t for t in range(stop) if reach[t] and t >= start]
     assert len(expected) > 5
     assert rows_where(calibration_rows(prepared, context, delay)) == expected
+
+
+@pytest.mark.parametrize(("context", "delay"), [(7, 0), (10, 3)])
+def test_a_labelled_row_counts_for_the_threshold_if_its_score_rests_on_known_rows_after_training(
+    make_series, context, delay
+):
+    series = make_series(430, gaps=[(310, 340)])
+    (prepared,) = prepared_from(
+        [series], labels=[(246, 262), (270, 275), (284, 288), (299, 301), (320, 345)], exclude=[(290, 292), (299, 300)]
+    )
+    after_training, (start, stop) = prepared.split.held_out[1], prepared.split.calibration
+    usable = [t >= after_training and not prepared.excluded[t] for t in range(stop)]
+    segments = [(first, min(last, stop)) for first, last in series.segments if first < stop]
+    reach = naive.reach_mask(usable, segments, context, delay)
+    expected = [t for t in range(stop) if reach[t] and t >= start and prepared.labelled[t]]
+    rows = rows_where(labelled_rows(prepared, context, delay))
+    assert rows == expected
+    assert set(range(270, 275)) < set(rows)
+    assert not set(rows) & set(rows_where(calibration_rows(prepared, context, delay)))
 
 
 def test_usual_errors_come_from_the_ends_of_the_held_out_windows(make_series):

@@ -9,7 +9,7 @@ from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.thresholds import Threshold
 from offbeat.params import CalibrateParams, PrepareParams
-from offbeat.preparation import Prepared, calibration_rows, held_out_rows
+from offbeat.preparation import Prepared, calibration_rows, held_out_rows, labelled_rows
 from offbeat.typing import FloatArray
 
 
@@ -38,7 +38,8 @@ def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
     """Give the detector usual errors and a threshold for every asset, in place.
 
     Usual errors come from the held-out part of the training span, the threshold from the calibration span. A score
-    counts only if every reading that shapes it is normal and lies after the training span.
+    counts only if every reading that shapes it is normal and lies after the training span; to the methods that ask for
+    labels, those of labelled timesteps count as well.
     """
     learnt, scores = [], []
     for prepared in fleet:
@@ -59,6 +60,7 @@ def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequ
             scores=values[: prepared.split.test[0]],
             normal=calibration_rows(prepared, detector.context, detector.delay),
             segment_starts=prepared.series.rows(0, prepared.split.test[0]).segment_starts,
+            labelled=labelled_rows(prepared, detector.context, detector.delay),
         )
         for prepared, values in zip(fleet, scores, strict=True)
     ]

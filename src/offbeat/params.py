@@ -131,9 +131,10 @@ class TrainParams(Section):
 class CalibrateParams(Section):
     """How errors become scores, and scores of normal readings a threshold."""
 
-    method: Literal["conformal", "quantile", "sigma"]
+    method: Literal["conformal", "pot", "quantile", "sigma", "dynamic", "labelled", "gaussian_epsilon"]
     false_alarms_per_week: Positive
     false_alarms_per_10000_timesteps: Positive
+    pot_quantile: Annotated[float, Field(ge=0.5, lt=1)]
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
     error: Literal["squared", "absolute", "interval_score", "interval_width", "interval_exceedance"]

@@ -176,26 +176,42 @@ def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
     They lie in the calibration span, and all the readings that shape such a score, `context` before it and `delay`
     after it, are normal and lie between the training span and the test span: in the embargo at worst.
     """
+    return _calibration_reach(prepared, prepared.normal, context, delay)
+
+
+def labelled_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
+    """Return the labelled timesteps (T,), up to the start of the test span, for thresholds that labels choose.
+
+    As `calibration_rows`, but that the readings that shape such a score may be labelled as well as normal, and the one
+    at the timestep itself is. What is in neither mixes an event with normal rows after it or before it, or rests on
+    excluded or doubtful readings.
+    """
+    known = ~(prepared.excluded | prepared.doubtful)
+    return _calibration_reach(prepared, known, context, delay) & prepared.labelled[: prepared.split.test[0]]
+
+
+def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
+    """Return the timesteps (T,), up to the start of the test span, at which a normal held-out window ends."""
+    usable = _only(prepared, prepared.normal, *prepared.split.held_out)
+    return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, window_size - 1, 0)
+
+
+def _calibration_reach(prepared: Prepared, usable: BoolArray, context: int, delay: int) -> BoolArray:
+    """Return the timesteps of the calibration span whose scores rest on usable rows before the test span alone."""
     start, stop = prepared.split.calibration
-    usable = _only(prepared, prepared.split.held_out[1], prepared.split.test[0])
-    counts = reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, context, delay)
+    kept = _only(prepared, usable, prepared.split.held_out[1], prepared.split.test[0])
+    counts = reach_mask(kept, prepared.series.rows(0, len(kept)).segment_starts, context, delay)
     counts[:start] = False
     counts[stop:] = False
     return counts
 
 
-def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
-    """Return the timesteps (T,), up to the start of the test span, at which a normal held-out window ends."""
-    usable = _only(prepared, *prepared.split.held_out)
-    return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, window_size - 1, 0)
-
-
-def _only(prepared: Prepared, start: int, stop: int) -> BoolArray:
-    """Return the normal rows from `start` to `stop`, up to the start of the test span."""
-    usable = prepared.normal[: prepared.split.test[0]].copy()
-    usable[:start] = False
-    usable[stop:] = False
-    return usable
+def _only(prepared: Prepared, usable: BoolArray, start: int, stop: int) -> BoolArray:
+    """Return the usable rows from `start` to `stop`, up to the start of the test span."""
+    kept = usable[: prepared.split.test[0]].copy()
+    kept[:start] = False
+    kept[stop:] = False
+    return kept
 
 
 def _split(series: Series, folder: Folder, params: PrepareParams) -> Split:

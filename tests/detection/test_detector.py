@@ -210,6 +210,34 @@ def test_a_new_asset_learns_its_scaling_from_the_first_half_and_its_threshold_fr
     assert calibration.threshold.value == pytest.approx(np.quantile(scores[200 + detector.context :], 0.5))
 
 
+@pytest.mark.parametrize("asset", ["pump-1", "pump-2"])  # a known one and a new one
+@pytest.mark.parametrize("method", ["labelled", "gaussian_epsilon"])
+def test_a_threshold_by_labels_parts_the_labelled_rows_from_the_normal_ones(make_detector, make_series, asset, method):
+    detector, series = make_detector(), make_series(400, asset=asset, seed=3)
+    values, labelled = series.values.copy(), np.zeros(400, dtype=bool)
+    values[300:320] += [50, 700, 20]
+    labelled[300:320] = True
+    loud = with_values(series, values)
+    calibration = detector.calibrate(loud, labelled=labelled, method=method).assets[asset]
+    scores = detector.score(loud).scores
+    assert scores[250 : 300 - detector.delay].max() < calibration.threshold.value < scores[305:315].min()
+
+
+def test_labelled_rows_are_not_normal_whatever_else_is_said(make_detector, make_series):
+    detector, series = make_detector(), make_series(400, seed=3)
+    labelled = np.arange(400) >= 350
+    one, other, bare = (
+        detector.calibrate(series, normal=normal, labelled=events, method="quantile").assets["pump-1"].threshold
+        for normal, events in ((None, labelled), (np.ones(400, dtype=bool), labelled), (~labelled, None))
+    )
+    assert one == other == bare
+
+
+def test_no_labelled_row_leaves_a_threshold_by_labels_without_a_choice(make_detector, make_series):
+    with pytest.raises(ReadingsError, match="'labelled' takes labelled events, and no score in the calibration span"):
+        make_detector().calibrate(make_series(400), method="labelled")
+
+
 def test_a_channel_that_stands_still_on_a_new_asset_is_measured_as_on_the_others(make_detector, make_series):
     detector, series = make_detector(), make_series(400, asset="pump-2", seed=3)
     values = series.values.copy()

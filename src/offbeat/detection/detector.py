@@ -135,7 +135,14 @@ class Detector:
             {**self.lineage, **calibration.origin},
         )
 
-    def calibrate(self, series: Series, *, normal: BoolArray | None = None, **changes: object) -> Detector:
+    def calibrate(
+        self,
+        series: Series,
+        *,
+        normal: BoolArray | None = None,
+        labelled: BoolArray | None = None,
+        **changes: object,
+    ) -> Detector:
         """Choose the threshold of an asset from a span of its normal readings, in place; return the detector.
 
         An asset that is new to the detector gets its scaling and usual errors from the first half of the span and its
@@ -146,7 +153,9 @@ class Detector:
         series : Series
             Normal readings, none of them in the training span.
         normal : ndarray of shape (n_timesteps,), bool, optional
-            Which of them are; all by default. A score counts if all readings that shape it are.
+            Which of them are; all but the labelled by default. A score counts if all readings that shape it are.
+        labelled : ndarray of shape (n_timesteps,), bool, optional
+            Which lie in a known event; none by default. Only the methods that choose by labels look at their scores.
         **changes
             Keys of params.yaml's `calibrate` that choose the threshold, such as `false_alarms_per_week=0.5`.
 
@@ -160,14 +169,14 @@ class Detector:
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
-        usable = np.ones(series.n_timesteps, dtype=bool) if normal is None else normal
-        counts = reach_mask(usable, series.segment_starts, self.context, self.delay)
-        known = self.assets.get(series.asset)
+        events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
+        usable = ~events if normal is None else normal & ~events
+        known, first = self.assets.get(series.asset), 0
         if known is None:
             half = series.n_timesteps // 2
             known = self.learn_asset(series.rows(0, half), usable[:half])
-            counts[: half + self.context] = False  # no reading serves both
-        span = CalibrationSpan(series.asset, self.scores(series, known), counts, series.segment_starts)
+            first = half + self.context  # no reading serves both
+        span = self.calibration_span(series, known, usable, events, first)
         [threshold] = self.choose_thresholds([span], params)
         origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
         self.assets[series.asset] = replace(known, threshold=threshold, origin=origin)
@@ -215,6 +224,17 @@ class Detector:
     def combined(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
         """Return the anomaly scores (T,) of errors (T, F)."""
         return anomaly_scores(self._by_channel(errors, usual, segments), self.params.combine)
+
+    def calibration_span(
+        self, series: Series, calibration: Calibration, normal: BoolArray, labelled: BoolArray, first: int = 0
+    ) -> CalibrationSpan:
+        """Return the scores of a series and which of them, from row `first` on, count as normal or as labelled (T,)."""
+        counts, known = (
+            reach_mask(rows, series.segment_starts, self.context, self.delay) for rows in (normal, normal | labelled)
+        )
+        counts[:first] = known[:first] = False
+        scores = self.scores(series, calibration)
+        return CalibrationSpan(series.asset, scores, counts, series.segment_starts, known & labelled)
 
     def choose_thresholds(
         self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
