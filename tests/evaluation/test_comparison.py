@@ -77,7 +77,7 @@ def test_of_equal_candidates_one_is_called_best_no_more_often_than_luck_allows()
 
 @pytest.mark.parametrize("name", ["pca", "untrained_network"])
 def test_a_simple_method_among_the_best_is_said(name):
-    needless = f"{name} among the best: these events show no need of a trained network."
+    needless = f"Among the best: {name}; these events show no need of a trained network."
     assert in_words([evidence("a", 90), evidence(name, 88), evidence("b", 10)]).endswith(needless)
     assert in_words([evidence(name, 90), evidence("a", 40)]).endswith(needless)
     assert needless not in in_words([evidence("a", 90), evidence(name, 40)])

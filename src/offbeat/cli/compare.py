@@ -40,6 +40,8 @@ def compare(
     Trains each candidate on the same readings, puts the same events of known kinds into held-out normal readings, and
     ranks by those found within the false-alarm budget, PCA and an untrained network beside them.
     """
+    from textwrap import fill
+
     from offbeat.choice import check_settings, compare_settings, settings_of
     from offbeat.files import new_file
     from offbeat.reporting import check_out
@@ -62,7 +64,7 @@ def compare(
 
     comparison = compare_settings(folder, settings, seed, report=report)
     blocks = comparison.blocks()
-    typer.echo("\n\n".join(block if isinstance(block, str) else text_table(block, right_from=2) for block in blocks))
+    typer.echo("\n\n".join(fill(b, 118) if isinstance(b, str) else text_table(b, right_from=2) for b in blocks))
     if out is not None:
         parts = ["# Candidates compared by injected events"]
         parts += [block if isinstance(block, str) else markdown_table(block) for block in blocks]

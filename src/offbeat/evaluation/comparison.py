@@ -226,7 +226,7 @@ def _ranks(values: FloatArray) -> FloatArray:
 def _simple(best: Sequence[str]) -> str:
     """Return what it means that a method without a trained network is among the best."""
     simple = [name for name in (PCA, UNTRAINED) if name in best]
-    return f" {' and '.join(simple)} among the best: these events show no need of a trained network." if simple else ""
+    return f" Among the best: {' and '.join(simple)}; these events show no need of a trained network." if simple else ""
 
 
 def _no_room(ground: Ground) -> str:
