@@ -56,7 +56,8 @@ class PrepareParams(Section):
         return self
 
 
-TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
+FORECASTERS = ("recurrent_forecaster", "dense_forecaster")
+TRAINED = ("recurrent_autoencoder", "dense_autoencoder", *FORECASTERS)  # in steps; the others at once
 
 
 class TrainParams(Section):
@@ -66,6 +67,7 @@ class TrainParams(Section):
         "recurrent_autoencoder",
         "recurrent_forecaster",
         "dense_autoencoder",
+        "dense_forecaster",
         "row_pca",
         "sub_pca",
         "nearest_windows",
@@ -215,7 +217,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _model_fits_window_and_scores(self) -> Params:
         train, window_size = self.train, self.prepare.window_size
-        if train.model == "recurrent_forecaster":
+        if train.model in FORECASTERS:
             if train.horizon >= window_size:
                 raise ValueError(
                     f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
