@@ -4,7 +4,7 @@
 
 Every set that `--data` holds is measured, or those named (`nab`, `ucr=FOLDER`). One settings file serves all readings
 of one channel and one all of several; no threshold sees a test label. Each result is a file: what is there is not
-done again, so a run that was stopped goes on. At the end stand `series.csv`, a row for each series, method and seed,
+done again, so a run that was stopped goes on; after a change of the code give another `--out`. At the end stand `series.csv`, a row for each series, method and seed,
 and `summary.md`.
 """
 
@@ -158,7 +158,7 @@ def _worked(jobs: Sequence[Job], n_processes: int) -> Iterator[tuple[Job, str]]:
 
 def work(job: Job) -> str:
     """Do one job and write its results; return why it cannot be done, empty if it was."""
-    params = job.params
+    params, to_failure = job.params, SETS[job.group.set_name].training_share is not None
     try:
         folder = read_folder(job.group.folder, period=params.prepare.period, max_gap=params.prepare.max_gap)
         if job.source in NETWORKS:
@@ -166,9 +166,9 @@ def work(job: Job) -> str:
         else:
             fleet, scored = score_simple(job.source, folder, params, job.seed)
         for one in scored:
+            rule = (params.calibrate.merge_gap, params.evaluate.max_buffer)
             judged = [
-                {"asset": prepared.series.asset}
-                | judge(one, which, prepared, params.calibrate.merge_gap, params.evaluate.max_buffer)
+                {"asset": prepared.series.asset} | judge(one, which, prepared, *rule, to_failure=to_failure)
                 for which, prepared in enumerate(fleet)
             ]
             write_json(job.file(one.method), _result(job, one.method, one.train_s, one.score_s, judged))

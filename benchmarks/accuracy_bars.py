@@ -105,7 +105,7 @@ def _promises(trained: Sequence[Row]) -> list[Bar]:
     """Return how often the promised false-alarm rate came true: in alarms, and in blocks of readings with one."""
     bars = []
     for kind, unit in (("verdict", "alarms"), ("block_verdict", "blocks with an alarm: one that never ends fills all")):
-        said = [row[f"promise_{kind}"] for row in trained if row[f"promise_{kind}"]]
+        said = [row[f"promise_{kind}"] for row in trained if row.get(f"promise_{kind}")]
         if said:
             within, above = ratio(said.count("within"), len(said)), ratio(said.count("above"), len(said))
             came = f"{within:.0%} within, {above:.0%} above, of {len(said)} series and seeds"

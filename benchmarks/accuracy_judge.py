@@ -25,7 +25,9 @@ LASTING_S = 86_400.0  # an alarm of a day is no blip
 UNLIKELY = 0.05
 
 
-def judge(scored: Scored, which: int, one: Prepared, merge_gap: int, max_buffer: int | None) -> dict[str, Any]:
+def judge(
+    scored: Scored, which: int, one: Prepared, merge_gap: int, max_buffer: int | None, *, to_failure: bool = False
+) -> dict[str, Any]:
     """Return the figures of a method on one asset.
 
     Parameters
@@ -38,13 +40,16 @@ def judge(scored: Scored, which: int, one: Prepared, merge_gap: int, max_buffer:
         In timesteps.
     max_buffer : int or None
         Longest buffer of VUS-PR; None: the dominant period of the first channel, 125 where there is none.
+    to_failure : bool
+        The asset wears until it fails and nobody knows since when: no row of its test span is known to be normal.
 
     Returns
     -------
     dict
-        `vus_pr`, `auc_pr`: whole series. `whole_point_*`, `whole_false_alarm_rate`: its timesteps at the threshold.
-        The keys of `event_scores`: test span. `promise_*`: as `kept_promise` returns them, `before_*` on the test rows
-        before the first event and `normal_*` on all normal ones. `lasting_*`: unlabelled series alone.
+        `vus_pr`, `auc_pr`: whole series. `whole_*`: counts of its timesteps at the threshold. The keys of
+        `event_scores`: test span. `before_*`, `normal_*`: as `realised` returns them, on the test rows before the first
+        event and on all normal ones; `promise_*`: the verdict on those that are long enough. For a run to failure
+        `lasting_*` instead.
 
     Raises
     ------
@@ -72,8 +77,7 @@ def judge(scored: Scored, which: int, one: Prepared, merge_gap: int, max_buffer:
         "threshold": threshold.value,
         "threshold_warning": threshold.warning,
         "delay": scored.delay,
-        **_promises(scored, one, scores, threshold, alarms),
-        **({} if one.labelled.any() else _lasting(one, alarms)),
+        **(_lasting(one, alarms) if to_failure else _promises(scored, one, scores, threshold, alarms)),
     }
 
 
@@ -151,7 +155,7 @@ def _lasting(one: Prepared, alarms: BoolArray) -> dict[str, float]:
     """Return when the first lasting alarm began: days before the end, and how many begin in the first half."""
     series = one.series
     if series.period_s is None:
-        return {}
+        raise ReadingsError(f"asset '{series.asset}': an alarm lasts a day, and its readings have no time")
     runs = events_of(alarms, series.segment_starts)
     lasting = runs[(runs[:, 1] - runs[:, 0]) * series.period_s >= LASTING_S]
     half = series.n_timesteps // 2

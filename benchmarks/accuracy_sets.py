@@ -28,7 +28,7 @@ class Set:
     labelled_only : bool
         Leave out assets without a training part: they are runs of another kind.
     training_share : float or None
-        Where the set names no training part: this share of the rows.
+        Of the rows, for runs to failure, of which no part is named for training or labelled.
     drop_first_row : tuple of str
         Assets whose first row is not used, as in the published figures.
     """

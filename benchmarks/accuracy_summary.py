@@ -22,8 +22,9 @@ HEAD = """How to read it:
   rate, as far as chance allows to tell: readings of the test span before its first event, or where these are less than
   one block, all its normal ones. Blocks: the same for blocks of readings; an alarm that never ends fills all of them.
 - PA-F1 is point-adjusted, which flatters even a random score: a diagnostic.
-- ± is the spread between {n_seeds} seeds. Simple methods share the smoothing and the threshold rule of the network, but
-  for all_ones, which flags everything. `{causal}` is the same network with the least delay that scoring allows.
+- ± is the spread between seeds ({n_seeds} here). Simple methods share the smoothing and the threshold rule of the
+  network, but for all_ones, which flags everything. `{causal}` is the same network with the least delay that scoring
+  allows. Seconds are those of one processor.
 """
 COLUMNS = (
     ("VUS-PR", "vus_pr", ".3f"),
@@ -49,7 +50,7 @@ def summary(rows: Sequence[Row], failures: Sequence[str]) -> str:
         return "No results.\n" + "".join(f"- {line}\n" for line in failures)
     n_seeds = len({row["seed"] for row in rows})
     parts = ["# Accuracy on public readings", _bars(rows), HEAD.format(n_seeds=n_seeds, causal=CAUSAL), _sets(rows)]
-    parts += [_skab(rows), "## Each series, VUS-PR", _series(rows), _notes(rows, failures)]
+    parts += [_skab(rows), _failures(rows), "## Each series, VUS-PR", _series(rows), _notes(rows, failures)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
@@ -101,6 +102,21 @@ def _skab(rows: Sequence[Row]) -> str:
     return f"{text}\n\n{markdown(heads, lines)}" if lines else ""
 
 
+def _failures(rows: Sequence[Row]) -> str:
+    """Return what came of the runs to failure, of which no row after the training part is known to be normal."""
+    own = [row for row in rows if "lasting_lead_days" in row]
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in own):
+        runs = chosen(own, method=method)
+        figures = [shown(mean_of(runs, key), form=".1f") for key in ("lasting_lead_days", "lasting_in_first_half")]
+        lines.append((method, *figures))
+    text = (
+        "## Runs to failure\n\nAlarms of at least a day: how long before the end the first one of the second half "
+        "began, and how many began in the first half. What the tables call false alarms may be wear here."
+    )
+    return f"{text}\n\n{markdown(('method', 'days before the end', 'in the first half'), lines)}" if lines else ""
+
+
 def _series(rows: Sequence[Row]) -> str:
     """Return a line a series: the network, its relatives, and the best of the simple methods."""
     lines = []
@@ -115,7 +131,7 @@ def _series(rows: Sequence[Row]) -> str:
                 continue
             best = max(simple, key=lambda method: simple[method]) if simple else ""
             figures = [shown(means[method]) for method in networks]
-            verdicts = [row["promise_verdict"] for row in chosen(series, method=LSTM)]
+            verdicts = [row.get("promise_verdict", "") for row in chosen(series, method=LSTM)]
             promise = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts) if word)
             lines.append((name, asset, *figures, f"{best} {shown(simple.get(best, math.nan))}", promise))
     return markdown(("set", "series", *networks, "best simple method", "promise"), lines)

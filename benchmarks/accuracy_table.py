@@ -68,8 +68,11 @@ def mean_of(rows: Sequence[Row], key: str) -> float:
 
 
 def over_seeds(rows: Sequence[Row], key: str) -> tuple[float, float]:
-    """Return mean and spread over seeds of the pooled figure `key` of some series; the spread of one seed is NaN."""
+    """Return mean and spread over seeds of the pooled figure `key`; NaN where there is none, or one seed."""
     figures = np.array([pooled(one)[key] for one in by_seed(rows)])
+    figures = figures[~np.isnan(figures)]
+    if not len(figures):
+        return math.nan, math.nan
     spread = float(figures.std(ddof=1)) if len(figures) > 1 else math.nan
     return float(figures.mean()), spread
 
@@ -92,7 +95,7 @@ def pooled(rows: Sequence[Row]) -> Row:
         "whole_missed_alarm_rate": ratio(labelled - hits, labelled),
     }
     for kind in ("verdict", "block_verdict"):
-        said = [row[f"promise_{kind}"] for row in rows if row[f"promise_{kind}"]]
+        said = [row[f"promise_{kind}"] for row in rows if row.get(f"promise_{kind}")]
         metrics[f"within_{kind}"] = ratio(said.count("within"), len(said))
         metrics[f"above_{kind}"] = ratio(said.count("above"), len(said))
     groups = {row["group"]: row for row in rows}.values()  # a group's seconds stand in each of its rows

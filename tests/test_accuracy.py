@@ -230,10 +230,10 @@ def test_an_alarm_that_never_ends_is_one_alarm_and_fills_every_block():
     assert (found["verdict"], found["block_verdict"]) == ("within", "above")  # 1 - exp(-0.285) (1 + 0.285) = 3.4 %
 
 
-def judged(group, scores, threshold=1.0, rate=0.001, **changes):
+def judged(group, scores, **options):
     [prepared] = fleet_of(group)
-    scored = Scored("made-up", [scores], [Threshold(threshold, "conformal", rate)], 0.0, 0.0, 9, 2)
-    return judge(replace(scored, **changes), 0, prepared, 2, 5)
+    scored = Scored("made-up", [scores], [Threshold(1.0, "conformal", 0.001)], 0.0, 0.0, 9, 2)
+    return judge(scored, 0, prepared, 2, 5, **options)
 
 
 def pump(data, tmp_path):
@@ -270,12 +270,13 @@ def test_only_an_alarm_of_a_day_lasts_and_its_lead_is_counted_to_the_end(data, t
     scores = np.zeros(600)
     scores[310:453] = 2  # 143 rows of 10 minutes: less than a day
     scores[456:] = 2
-    figures = judged(group, scores)
+    figures = judged(group, scores, to_failure=True)
     assert figures["lasting_lead_days"] == 144 / 144
     assert figures["lasting_in_first_half"] == 0
     assert math.isnan(figures["vus_pr"])
+    assert "promise_verdict" not in figures  # of wear nobody knows when it began
     scores[10:160] = 2
-    assert judged(group, scores)["lasting_in_first_half"] == 1
+    assert judged(group, scores, to_failure=True)["lasting_in_first_half"] == 1
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
