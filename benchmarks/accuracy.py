@@ -4,8 +4,8 @@
 
 Every set that `--data` holds is measured, or those named (`nab`, `ucr=FOLDER`). One settings file serves all readings
 of one channel and one all of several; no threshold sees a test label. Each result is a file: what is there is not
-done again, so a run that was stopped goes on; after a change of the code give another `--out`. At the end stand `series.csv`, a row for each series, method and seed,
-and `summary.md`.
+done again, so a run that was stopped goes on; after a change of the code give another `--out`. At the end stand
+`series.csv`, a row for each series, method and seed, and `summary.md`.
 """
 
 from __future__ import annotations
