@@ -103,7 +103,7 @@ def test_scaling_is_fitted_on_the_normal_rows_of_the_training_span_alone(make_se
     (after,) = prepared_from([replace(series, values=values)], labels=[(50, 60)], exclude=[(100, 140)])
     learnt = np.r_[0:50, 60:100, 140 : before.split.train[1]]
     for prepared in (before, after):
-        np.testing.assert_allclose(prepared.scaling.mean, series.values[learnt].mean(axis=0))
+        np.testing.assert_allclose(prepared.scaling.centre, series.values[learnt].mean(axis=0))
         np.testing.assert_allclose(prepared.scaling.scale, series.values[learnt].std(axis=0))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,6 +18,8 @@ from offbeat.errors import ParamsError
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
+WindowSize = Annotated[int, Field(ge=1, le=1000, strict=True)]
+CHOSEN_WINDOWS = (24, 128)  # timesteps; the smallest and the largest that `window_size: null` may come to
 
 
 class Section(BaseModel):
@@ -34,25 +36,54 @@ class Section(BaseModel):
         return value
 
 
-class PrepareParams(Section):
-    """How readings become scaled series, spans and windows."""
+class Preprocessing(Section):
+    """What is done to readings before a network sees them, in this order."""
+
+    transform: Literal["none", "log"]
+    season: Literal["none", "day", "week"]
+    difference: Annotated[int, Field(ge=0, le=1, strict=True)]
+    scaling: Literal["standard", "robust", "min_max"]
+    clip: Annotated[float, Field(ge=1, le=1000)]
+
+
+class _Prepare(Preprocessing):
+    """What a `prepare` section and its settled form share."""
 
     period: str | Count | None
     max_gap: Annotated[int, Field(ge=0, strict=True)]
-    window_size: Annotated[int, Field(ge=4, le=1000, strict=True)]
     train_share: Annotated[float, Field(ge=0.1, le=0.9)]
     calibration_share: Annotated[float, Field(ge=0.05, le=0.9)]
     held_out_share: Annotated[float, Field(ge=0.05, le=0.5)]
-    clip: Annotated[float, Field(ge=1, le=1000)]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The keys that say what is done to readings, alone."""
+        return Preprocessing.model_validate(self.model_dump(include=set(Preprocessing.model_fields)))
 
     @model_validator(mode="after")
-    def _shares_leave_a_test_span(self) -> PrepareParams:
+    def _shares_leave_a_test_span(self) -> Self:
         if self.train_share + self.calibration_share > 0.99:
             raise ValueError(
                 f"train_share + calibration_share must leave a test span, at most 0.99 together, "
                 f"got {self.train_share + self.calibration_share:g}"
             )
         return self
+
+
+class PrepareParams(_Prepare):
+    """How readings become scaled series, spans and windows."""
+
+    window_size: WindowSize
+
+
+class PrepareSection(_Prepare):
+    """The section `prepare`: null leaves the window to `window_choice.choose_window`."""
+
+    window_size: WindowSize | None
+
+    def with_window(self, window_size: int) -> PrepareParams:
+        """Return the same with a window."""
+        return PrepareParams.model_validate({**self.model_dump(), "window_size": window_size})
 
 
 class TrainParams(Section):
@@ -71,8 +102,8 @@ class TrainParams(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 
 
-class CalibrateParams(Section):
-    """How errors become scores, and scores of normal readings a threshold."""
+class _Calibrate(Section):
+    """What a `calibrate` section and its settled form share."""
 
     method: Literal["conformal", "quantile", "sigma"]
     false_alarms_per_week: Positive
@@ -80,6 +111,11 @@ class CalibrateParams(Section):
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
     stride: Count
+
+
+class CalibrateParams(_Calibrate):
+    """How errors become scores, and scores of normal readings a threshold."""
+
     delay: Annotated[int, Field(ge=0, strict=True)]
     smoothing: Count
     merge_gap: Annotated[int, Field(ge=0, strict=True)]
@@ -95,6 +131,55 @@ class CalibrateParams(Section):
         return self.delay - self.lead
 
 
+class CalibrateSection(_Calibrate):
+    """The section `calibrate`: null follows the window."""
+
+    delay: Annotated[int, Field(ge=0, strict=True)] | None
+    smoothing: Count | None
+    merge_gap: Annotated[int, Field(ge=0, strict=True)] | None
+
+    def for_window(self, window_size: int) -> CalibrateParams:
+        """Return the same with numbers in place of nulls.
+
+        Raises
+        ------
+        ParamsError
+            If stride or delay do not fit the window.
+
+        Notes
+        -----
+        Null is for `smoothing` a window; for `delay` half of smoothing and a quarter of a window, moved into the range
+        that stride and window allow; for `merge_gap` as much as smoothing.
+        """
+        smoothing = window_size if self.smoothing is None else self.smoothing
+        least, most = _delay_range(self.stride, smoothing, window_size)
+        if self.stride > window_size:
+            raise ParamsError(
+                f"calibrate.stride={self.stride} must be at most prepare.window_size={window_size}, "
+                "or readings between windows are never scored"
+            )
+        delay = min(max(smoothing // 2 + window_size // 4, least), most) if self.delay is None else self.delay
+        if delay < least:
+            raise ParamsError(
+                f"calibrate.delay={delay} is too short for stride {self.stride}: it must be at least {least}, "
+                "so that a window ends in time for every reading"
+            )
+        if delay > most:
+            raise ParamsError(
+                f"calibrate.delay={delay} is longer than any window can use: lower it below {most + 1}, "
+                "or raise prepare.window_size"
+            )
+        merge_gap = smoothing if self.merge_gap is None else self.merge_gap
+        settled = {"delay": delay, "smoothing": smoothing, "merge_gap": merge_gap}
+        return CalibrateParams.model_validate({**self.model_dump(), **settled})
+
+
+def _delay_range(stride: int, smoothing: int, window_size: int) -> tuple[int, int]:
+    """Return the shortest and the longest delay whose `overlap` lies from stride - 1 to window_size - 1."""
+    half = smoothing // 2  # the lead is the lesser of this and half of the delay
+    return max(0, stride - 1 + min(stride - 2, half)), window_size - 1 + min(window_size - 1, half)
+
+
 class EvaluateParams(Section):
     """What the metrics and the baselines need."""
 
@@ -106,9 +191,9 @@ class EvaluateParams(Section):
 class Params(Section):
     """All sections."""
 
-    prepare: PrepareParams
+    prepare: PrepareSection
     train: TrainParams
-    calibrate: CalibrateParams
+    calibrate: CalibrateSection
     evaluate: EvaluateParams
 
     @property
@@ -118,24 +203,14 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _windows_fit_stride_and_delay(self) -> Params:
-        calibrate, window_size = self.calibrate, self.prepare.window_size
-        overlap = calibrate.overlap
-        if calibrate.stride > window_size:
-            raise ValueError(
-                f"calibrate.stride={calibrate.stride} must be at most prepare.window_size={window_size}, "
-                "or readings between windows are never scored"
-            )
-        least = calibrate.stride - 1
-        if overlap < least:
-            raise ValueError(
-                f"calibrate.delay={calibrate.delay} is too short for stride {calibrate.stride}: it must be at least "
-                f"{least + min(least - 1, calibrate.smoothing // 2)}, so that a window ends in time for every reading"
-            )
-        if overlap >= window_size:
-            raise ValueError(
-                f"calibrate.delay={calibrate.delay} is longer than any window can use: lower it below "
-                f"{window_size + min(window_size - 1, calibrate.smoothing // 2)}, or raise prepare.window_size"
-            )
+        window_size = self.prepare.window_size
+        # what fits both of the ends fits every window between them
+        for size in CHOSEN_WINDOWS if window_size is None else (window_size,):
+            try:
+                self.calibrate.for_window(size)
+            except ParamsError as error:
+                hint = f" (null may choose any from {CHOSEN_WINDOWS[0]} to {CHOSEN_WINDOWS[1]})"
+                raise ValueError(f"{error}{hint if window_size is None else ''}") from error
         return self
 
 

@@ -205,7 +205,7 @@ def test_a_new_asset_learns_its_scaling_from_the_first_half_and_its_threshold_fr
 ):
     detector, series = make_detector(), make_series(400, asset="pump-2", seed=3)
     calibration = detector.calibrate(series, method="quantile", quantile=0.5).assets["pump-2"]
-    np.testing.assert_allclose(calibration.scaling.mean, series.values[:200].mean(axis=0))
+    np.testing.assert_allclose(calibration.scaling.centre, series.values[:200].mean(axis=0))
     scores = detector.score(series).scores
     assert calibration.threshold.value == pytest.approx(np.quantile(scores[200 + detector.context :], 0.5))
 
@@ -240,7 +240,7 @@ def test_rows_that_are_not_normal_change_nothing_of_a_calibration(make_detector,
     )
     assert one.threshold == other.threshold != unmasked.threshold
     np.testing.assert_array_equal(one.usual, other.usual)
-    np.testing.assert_array_equal(one.scaling.mean, other.scaling.mean)
+    np.testing.assert_array_equal(one.scaling.centre, other.scaling.centre)
 
 
 def test_a_calibration_tells_its_readings_and_its_changes_and_so_does_a_result(make_detector, make_series):

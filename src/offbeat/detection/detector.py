@@ -22,7 +22,7 @@ from offbeat.detection.scores import anomaly_scores, channel_scores, usual_error
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
-from offbeat.params import CalibrateParams, changed
+from offbeat.params import CalibrateParams, Preprocessing, changed
 from offbeat.readings.messages import length_text
 from offbeat.readings.moments import length_of
 from offbeat.readings.series import Series, series_hash
@@ -48,8 +48,8 @@ class Detector:
         Which of the two.
     max_gap : int
         In timesteps; how readings must be put on their grid.
-    clip : float
-        In standard deviations.
+    preprocessing : Preprocessing
+        What is done to readings first.
     params : CalibrateParams
         How errors become scores and thresholds.
     assets : dict of str to Calibration
@@ -62,7 +62,7 @@ class Detector:
     step: int
     is_time: bool
     max_gap: int
-    clip: float
+    preprocessing: Preprocessing
     params: CalibrateParams
     assets: dict[str, Calibration] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Detector:
     @property
     def context(self) -> int:
         """Timesteps before t whose readings shape the score at t: what a stream must send along."""
-        return self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
+        return self.preprocessing.difference + self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
 
     def score(self, series: Series) -> ScoreResult:
         """Score every timestep of a series.
@@ -175,13 +175,13 @@ class Detector:
             As `calibrate`.
         """
         self._check(series)
-        values = self._ordered(series)[normal]
-        for channel, column in zip(self.channels, values.T, strict=True):
+        series = series.in_order(self.channels)
+        for channel, column in zip(self.channels, series.values[normal].T, strict=True):
             if np.isnan(column).all():
                 raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
         elsewhere = [known.scaling.scale for known in self.assets.values()]
-        scaling = fit_scaling(values, self.clip, np.median(elsewhere, axis=0) if elsewhere else None)
-        whole = reach_mask(normal, series.segment_starts, self.window_size - 1, 0)
+        scaling = fit_scaling(series, normal, self.preprocessing, np.median(elsewhere, axis=0) if elsewhere else None)
+        whole = reach_mask(normal, series.segment_starts, self.preprocessing.difference + self.window_size - 1, 0)
         if not whole.any():
             raise ReadingsError(
                 f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in "
@@ -204,7 +204,7 @@ class Detector:
     def errors(self, series: Series, scaling: Scaling) -> FloatArray:
         """Return the squared error (T, F) of each reading in scaled units."""
         self._check(series)
-        scaled = scaling.apply(self._ordered(series))
+        scaled = scaling.apply(series.in_order(self.channels))
 
         def errors_of(starts: IntArray) -> FloatArray:
             windows = gather_windows(scaled, starts, self.window_size)
@@ -242,9 +242,6 @@ class Detector:
     def _settled(self, series: Series) -> BoolArray:
         everywhere = np.ones(series.n_timesteps, dtype=bool)
         return reach_mask(everywhere, series.segment_starts, self.context, self.delay)
-
-    def _ordered(self, series: Series) -> FloatArray:
-        return series.values[:, [series.channels.index(channel) for channel in self.channels]]
 
     def check_period(self, series: Series, leeway: float = 1.0) -> None:
         """Raise ModelError if a series' period is not the detector's, or more than `leeway` times off."""
