@@ -4,7 +4,7 @@ import naive
 import numpy as np
 import pytest
 
-from offbeat.detection.periods import dominant_period
+from offbeat.detection.periods import clear_period, dominant_period
 
 
 @pytest.mark.parametrize("period", [8, 25, 100, 290])
@@ -36,12 +36,34 @@ def test_a_day_is_found_within_a_week_where_longer_lags_are_not_looked_at():
     assert dominant_period(values, longest_lag=300) == 48
 
 
-def test_a_peak_lower_than_asked_for_does_not_count():
-    rng = np.random.default_rng(0)
-    noise, rhythm = rng.normal(size=400), np.sin(2 * np.pi * np.arange(400) / 40)
-    assert dominant_period(noise, default=0) > 0  # some lag is always the highest
-    assert dominant_period(noise, default=0, least_correlation=0.2) == 0
-    assert dominant_period(noise + 2 * rhythm, default=0, least_correlation=0.2) == pytest.approx(40, abs=2)
+@pytest.mark.parametrize("period", [2, 10, 40, 200, 300])
+def test_a_clear_period_is_found_in_noise_and_with_readings_missing(period):
+    rng, t = np.random.default_rng(0), np.arange(1200)
+    values = 3 * np.cos(2 * np.pi * t / period) + rng.normal(size=1200)
+    values[400:417] = np.nan
+    assert clear_period(values) == pytest.approx(period, rel=0.03)
+
+
+def test_the_clear_period_is_the_highest_peak_of_the_plain_autocorrelation_after_it_fell_below_zero():
+    rng = np.random.default_rng(3)
+    values = np.convolve(rng.normal(size=260), np.ones(6), "valid") + 3 * np.sin(np.arange(255) / 4)
+    correlation = [naive.autocorrelation_at(values.tolist(), lag) for lag in range(len(values))]
+    fallen = next(lag for lag, value in enumerate(correlation) if value < 0)
+    peaks = [k for k in range(fallen + 1, 254) if correlation[k] > max(correlation[k - 1], correlation[k + 1])]
+    assert clear_period(values) == max(peaks, key=lambda k: correlation[k])
+
+
+def test_what_repeats_itself_faintly_or_not_at_all_has_no_clear_period():
+    noise, t = np.random.default_rng(0).normal(size=400), np.arange(400)
+    assert clear_period(noise) is None
+    assert clear_period(noise, least_correlation=0.01) is not None  # some lag is always the highest
+    assert clear_period(noise + 0.2 * np.sin(t / 5)) is None
+    assert clear_period(0.1 * noise + t) is None  # little peaks on the slope of a drift
+
+
+@pytest.mark.parametrize("values", [np.ones(500), np.arange(500.0), np.full(9, np.nan), [], [1.0], [1.0, 2.0, 1.0]])
+def test_what_has_no_period_has_no_clear_one(values):
+    assert clear_period(values) is None
 
 
 def test_the_period_is_that_of_one_channel():

@@ -10,12 +10,8 @@ from offbeat.typing import FloatArray
 SHORTEST_LAG = 3  # timesteps
 
 
-def dominant_period(
-    values: ArrayLike, default: int = 125, *, longest_lag: int = 400, least_correlation: float = -1.0
-) -> int:
-    """Return the lag of the highest peak of the autocorrelation.
-
-    With the defaults it is the buffer length that goes with VUS-PR.
+def dominant_period(values: ArrayLike, default: int = 125, *, longest_lag: int = 400) -> int:
+    """Return the lag of the highest peak of the autocorrelation, the buffer length that goes with VUS-PR.
 
     Parameters
     ----------
@@ -26,8 +22,6 @@ def dominant_period(
     longest_lag : int
         Peaks are looked for up to this lag. With a week of 336 half hours and the default, a daily rhythm of 48 gives
         way to the week, which is out of range, and `default` is returned; with 300 the answer is 48.
-    least_correlation : float
-        Peaks that are lower do not count.
 
     Returns
     -------
@@ -46,12 +40,40 @@ def dominant_period(
     rises = correlation[1:] > correlation[:-1]
     falls = correlation[1:] < correlation[:-1]
     peaks = np.flatnonzero(rises[:-1] & falls[1:]) + 1
-    peaks = peaks[correlation[peaks] >= least_correlation]
     if not len(peaks):
         return default
     peak = int(peaks[np.argmax(correlation[peaks])])
     # the offset is not counted in the range, so lags 6 to 303 pass; kept, for figures that compare
     return peak + SHORTEST_LAG if 3 <= peak <= 300 else default
+
+
+def clear_period(values: ArrayLike, longest_lag: int = 300, least_correlation: float = 0.2) -> int | None:
+    """Return the lag at which readings (T,) clearly repeat themselves, or None where they do not.
+
+    Parameters
+    ----------
+    values : array of shape (n_timesteps,)
+        One channel. Missing readings (NaN) count as the mean, lest they shift the rhythm; the first 20,000 are used.
+    longest_lag : int
+        Peaks are looked for up to this lag.
+    least_correlation : float
+        Peaks that are lower do not count; those of noise stay below the default from a few hundred readings on.
+
+    Notes
+    -----
+    The highest peak of the biased autocorrelation after it first fell below zero. What lies before is the slope on
+    which any slow readings resemble themselves: a little noise makes peaks there too, and `dominant_period` takes
+    them. A drift that outweighs the rhythm keeps the autocorrelation above zero, and hides it.
+    """
+    channel = np.asarray(values, dtype=np.float64)[:20_000]
+    missing = np.isnan(channel)
+    if missing.all():
+        return None
+    correlation = _autocorrelation(np.where(missing, channel[~missing].mean(), channel))[: longest_lag + 2]
+    before, here, after = correlation[:-2], correlation[1:-1], correlation[2:]
+    high = (here > before) & (here > after) & (here >= least_correlation)
+    peaks = np.flatnonzero(high & (np.minimum.accumulate(here) < 0)) + 1
+    return int(peaks[np.argmax(correlation[peaks])]) if len(peaks) else None
 
 
 def _autocorrelation(values: FloatArray) -> FloatArray:
