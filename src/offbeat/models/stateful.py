@@ -52,9 +52,7 @@ class StatefulForecaster:
         return _forecasts(self.keras_model, readings, self.horizon)
 
 
-def train_stateful(
-    readings: FloatArray, n_held_out: int, chunk_size: int, params: TrainParams
-) -> StatefulForecaster:
+def train_stateful(readings: FloatArray, n_held_out: int, chunk_size: int, params: TrainParams) -> StatefulForecaster:
     """Train by truncated backpropagation through consecutive chunks, the state carried from each to the next.
 
     Parameters
