@@ -488,3 +488,25 @@ class ScoredOnce:
             weights = sum(self.weights[stamp] for stamp in inside)
             alarms.append((stamps[start], stamps[stop - 1], stop - start, peak, ratio, weights))
         return alarms
+
+
+def seasonal_means(values, stamps, season):
+    """Mean of each channel at each hour; from the nearest kind of hour that was seen."""
+    hour = 3_600_000_000_000
+    n_hours = {"none": 1, "day": 24, "week": 168}[season]
+    means = []
+    for k in range(n_hours):
+        row = []
+        for channel in range(len(values[0])):
+            found = []
+            for size in [size for size in (168, 24) if size <= n_hours]:
+                if not found:
+                    found = [
+                        row[channel]
+                        for row, stamp in zip(values, stamps, strict=True)
+                        if (stamp // hour + 72) % size == k % size and row[channel] == row[channel]
+                    ]
+            found = found or [row[channel] for row in values if row[channel] == row[channel]]
+            row.append(mean(found))
+        means.append(row)
+    return means

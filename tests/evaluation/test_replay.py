@@ -59,7 +59,7 @@ def replayed(graph, other_graph):
     """Replay a fleet; return its replays by method and asset, and the fleet's metrics by method."""
 
     def replay(fleet, **calibrate):
-        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | calibrate}).calibrate
+        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | calibrate}).calibrate.for_window(8)
         detectors = [assemble(g, fleet, PARAMS.prepare, section, {}) for g in (graph, other_graph)]
         for detector in detectors:
             calibrate_fleet(detector, fleet)
@@ -109,7 +109,9 @@ def test_the_thresholds_do_depend_on_the_calibration_span(fleet_of, replayed, ma
 
 def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, graph, other_graph):
     fleet = fleet_of()
-    detector, untrained = (assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate, {}) for g in (graph, other_graph))
+    detector, untrained = (
+        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate.for_window(8), {}) for g in (graph, other_graph)
+    )
     for one in (detector, untrained):
         calibrate_fleet(one, fleet)
     for replay in replay_fleet(detector, untrained, fleet, PARAMS.evaluate)[:4]:
