@@ -45,7 +45,7 @@ def draw_readings(axes: Axes, index: ArrayLike, values: ArrayLike, channels: Seq
     if len(columns) == 1:
         axes.set_ylabel(channels[0], fontsize=9)
     else:
-        axes.legend(fontsize=7, loc="upper left", ncols=4, frameon=False)
+        draw_legend(axes)
     axes.margins(x=0.01)
     axes.set_title(title, fontsize=10, loc="left")
 
@@ -80,7 +80,12 @@ def draw_score(
         axes.set_yscale("log")
     axes.margins(x=0.01)
     axes.set_ylabel("score", fontsize=9)
-    axes.legend(fontsize=7, loc="upper left", ncols=3, frameon=False)
+    draw_legend(axes)
+
+
+def draw_legend(axes: Axes) -> None:
+    """Draw the legend in one row above the axes at the right, where it hides nothing."""
+    axes.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=5, frameon=False)
 
 
 def draw_histogram(axes: Axes, normal: ArrayLike, anomalous: ArrayLike, threshold: float, *, bins: int = 40) -> None:
