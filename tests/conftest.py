@@ -30,12 +30,12 @@ def graph():
     """ONNX file of an untrained autoencoder of windows (N, 8, 3)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what TensorFlow says at import is not ours
-        from offbeat.models.export import export_autoencoder
+        from offbeat.models.export import export_network
         from offbeat.models.recurrent import build_autoencoder
 
-        return export_autoencoder(
-            build_autoencoder(WINDOW_SIZE, len(CHANNELS), units=6, latent_size=3, position_size=4, seed=1)
-        )
+        sizes = {"units": 6, "latent_size": 3, "position_size": 4, "linear_size": 0, "seed": 1}
+        params = load_params(changes={"train": sizes}).train
+        return export_network(build_autoencoder(WINDOW_SIZE, len(CHANNELS), params))
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +67,12 @@ def make_series():
 def make_detector(runtime, make_series):
     """A detector around that network, calibrated for `pump-1` on its first 400 readings."""
 
-    def make(series=None, **changes):
+    def make(series=None, prepare=None, **changes):
         series = series or make_series()
         chosen = {"stride": 1, "delay": 0, "smoothing": 4, "merge_gap": 2, **changes}
         params = changed(load_params().calibrate, chosen)
-        detector = Detector(runtime, CHANNELS, series.step, series.is_time, max_gap=2, clip=10.0, params=params)
+        preprocessing = load_params(changes={"prepare": prepare or {}}).prepare.preprocessing
+        detector = Detector(runtime, CHANNELS, series.step, series.is_time, 2, preprocessing, params)
         return detector.calibrate(series)
 
     return make

@@ -223,6 +223,67 @@ def block_maxima(scores, normal, segment_starts, block_size):
     return maxima
 
 
+def pareto_fit(excesses):
+    ordered, n = sorted(excesses), len(excesses)
+    a0 = sum(ordered) / n
+    a1 = sum(value * (n - place) / (n - 1) for place, value in enumerate(ordered, 1)) / n
+    return 2 - a0 / (a0 - 2 * a1), 2 * a0 * a1 / (a0 - 2 * a1)
+
+
+def point_f1(normal, labelled, threshold):
+    hits = sum(score > threshold for score in labelled)
+    return 2 * hits / (hits + sum(score > threshold for score in normal) + len(labelled))
+
+
+def labelled_threshold(normal, labelled):
+    scores = sorted({*normal, *labelled}, reverse=True)
+    return max(
+        ((upper + lower) / 2 for upper, lower in zip(scores, [*scores[1:], -math.inf], strict=True)),
+        key=lambda threshold: (point_f1(normal, labelled, threshold), threshold),
+    )
+
+
+def gaussian_epsilon(normal, labelled):
+    """Mean, deviation and the lowest epsilon with the best F1."""
+    centre = mean(normal)
+    std = math.sqrt(mean([(score - centre) ** 2 for score in normal]))
+
+    def density(score):
+        return math.exp(-(((score - centre) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
+
+    def f1_of(epsilon):
+        flagged = [[s > centre and density(s) < epsilon for s in scores] for scores in (normal, labelled)]
+        return 2 * sum(flagged[1]) / (sum(map(sum, flagged)) + len(labelled))
+
+    densities = sorted({density(s) for s in [*normal, *labelled] if s > centre})
+    edges = [*densities[1:], density(centre)]
+    candidates = [math.sqrt(low * high) for low, high in zip(densities, edges, strict=True)]
+    return centre, std, max(candidates, key=lambda epsilon: (f1_of(epsilon), -epsilon))
+
+
+def dynamic_threshold(scores, normal, segment_starts, max_gap):
+    known = [s for s, counts in zip(scores, normal, strict=True) if counts and s == s]
+    centre, spread = mean(known), math.sqrt(mean([(s - mean(known)) ** 2 for s in known]))
+    best, best_gain, best_runs = math.inf, 0.0, []
+    for half_steps in range(4, 21):
+        threshold = centre + half_steps / 2 * spread
+        over = [bool(counts and s > threshold) for s, counts in zip(scores, normal, strict=True)]
+        runs = merge_events(events_of(over, segment_starts), max_gap, segment_starts)
+        rest = [s for s in known if s <= threshold]
+        if not runs or not rest:
+            continue
+        drop = (centre - mean(rest)) / centre
+        drop += (spread - math.sqrt(mean([(s - mean(rest)) ** 2 for s in rest]))) / spread
+        gain = drop / (sum(over) + len(runs) ** 2)
+        if gain > best_gain:
+            best, best_gain, best_runs = threshold, gain, runs
+    peaks = sorted((max(s for s in scores[a:b] if s == s and s > best) for a, b in best_runs), reverse=True)
+    ladder = [*peaks, max(s for s in known if s <= best)]
+    kept = max((k + 1 for k in range(len(peaks)) if (ladder[k] - ladder[k + 1]) / ladder[k] > 0.13), default=0)
+    pruned = peaks[kept:] if peaks else ladder
+    return max([*pruned, *([best] if kept else [])])
+
+
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +331,72 @@ def pca_scores(scaled, training, n_components):
 
     usual_t2, usual_q = (mean([statistics(row)[which] for row in training]) for which in (0, 1))
     return [t2 / usual_t2 + q / usual_q for t2, q in (statistics(row) for row in scaled)]
+
+
+def difference_scores(scaled, segments):
+    scores = []
+    for start, stop in segments:
+        for t in range(start, stop):
+            steps = [abs(a - b) for a, b in zip(scaled[t], scaled[t - 1], strict=True)] if t > start else []
+            scores.append(mean(steps))
+    return scores
+
+
+def norm_scores(scaled, training):
+    columns = [[value for value in column if value == value] for column in zip(*training, strict=True)]
+    scores = []
+    for row in scaled:
+        total = 0.0
+        for value, column in zip(row, columns, strict=True):
+            span = max(column) - min(column)
+            total += ((value - min(column)) / (span or 1.0)) ** 2 if value == value else 0.0
+        scores.append(math.sqrt(total))
+    return scores
+
+
+def mahalanobis_scores(scaled, training, ridge):
+    """Rows without missing readings."""
+    n, size = len(training), len(training[0])
+    centre = [mean(column) for column in zip(*training, strict=True)]
+    covariance = [
+        [sum((row[i] - centre[i]) * (row[j] - centre[j]) for row in training) / n for j in range(size)]
+        for i in range(size)
+    ]
+    for i in range(size):
+        covariance[i][i] += ridge
+    inverse = np.linalg.inv(covariance)
+    scores = []
+    for row in scaled:
+        apart = [value - usual for value, usual in zip(row, centre, strict=True)]
+        scores.append(sum(apart[i] * inverse[i, j] * apart[j] for i in range(size) for j in range(size)) / size)
+    return scores
+
+
+def nearest_window_error(scaled, start, known_starts, window_size, n_neighbours):
+    """Mean squared difference of the window at `start` to the nearest of those at `known_starts` apart from it."""
+    window = [hold for row in hold_missing(scaled[start : start + window_size]) for hold in row]
+    distances = []
+    for other in known_starts:
+        if abs(other - start) >= window_size:
+            values = [hold for row in hold_missing(scaled[other : other + window_size]) for hold in row]
+            distances.append(mean([(a - b) ** 2 for a, b in zip(window, values, strict=True)]))
+    return mean(sorted(distances)[:n_neighbours])
+
+
+def window_pca_errors(scaled, start, known_starts, window_size, share):
+    """Squared residual (W, F) of the window at `start`, from the singular vectors of the windows at `known_starts`."""
+    windows = np.array([np.ravel(hold_missing(scaled[s : s + window_size])) for s in known_starts])
+    centre = windows.mean(axis=0)
+    _, sizes, vectors = np.linalg.svd(windows - centre, full_matrices=True)
+    parts, n_kept = np.square(sizes), 0
+    while sum(parts[:n_kept]) < share * sum(parts):
+        n_kept += 1
+    residual = np.ravel(hold_missing(scaled[start : start + window_size])) - centre
+    for vector in vectors[: min(n_kept, windows.shape[1] - 1)]:
+        residual = residual - (residual @ vector) * vector
+    errors = np.square(residual).reshape(window_size, -1)
+    errors[np.isnan(scaled[start : start + window_size])] = math.nan
+    return errors
 
 
 # --- features of a snapshot -------------------------------------------------------------------------------------------
@@ -361,3 +488,25 @@ class ScoredOnce:
             weights = sum(self.weights[stamp] for stamp in inside)
             alarms.append((stamps[start], stamps[stop - 1], stop - start, peak, ratio, weights))
         return alarms
+
+
+def seasonal_means(values, stamps, season):
+    """Mean of each channel at each hour; from the nearest kind of hour that was seen."""
+    hour = 3_600_000_000_000
+    n_hours = {"none": 1, "day": 24, "week": 168}[season]
+    means = []
+    for k in range(n_hours):
+        row = []
+        for channel in range(len(values[0])):
+            found = []
+            for size in [size for size in (168, 24) if size <= n_hours]:
+                if not found:
+                    found = [
+                        row[channel]
+                        for row, stamp in zip(values, stamps, strict=True)
+                        if (stamp // hour + 72) % size == k % size and row[channel] == row[channel]
+                    ]
+            found = found or [row[channel] for row in values if row[channel] == row[channel]]
+            row.append(mean(found))
+        means.append(row)
+    return means

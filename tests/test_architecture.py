@@ -37,7 +37,11 @@ MAY_IMPORT = {
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
 }
-SHARED_BY = {"evaluation": {"offbeat.preparation", "offbeat.assembly"}, "serving": {"offbeat.registry"}}
+SHARED_BY = {
+    "models": {"offbeat.preparation"},
+    "evaluation": {"offbeat.preparation", "offbeat.assembly"},
+    "serving": {"offbeat.registry"},
+}
 FEW_LIBRARIES = {"readings", "detection", "operation", "serving"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {

@@ -7,6 +7,7 @@ import pytest
 
 from offbeat.assembly import assemble, calibrate_fleet, fleet_thresholds
 from offbeat.detection.scores import usual_errors
+from offbeat.errors import ReadingsError
 from offbeat.params import load_params
 from offbeat.preparation import held_out_rows, prepare_fleet
 from offbeat.readings.folder import Folder, Span
@@ -30,7 +31,7 @@ def prepared_from(series, labels=(), **calibrate):
 def assembled(graph):
     def make(series, labels=(), **calibrate):
         fleet, params = prepared_from(series, labels, **calibrate)
-        detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
+        detector = assemble(graph, fleet, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"})
         calibrate_fleet(detector, fleet)
         return detector, fleet
 
@@ -39,10 +40,10 @@ def assembled(graph):
 
 def test_a_detector_takes_channels_period_and_gap_from_the_fleet_and_the_rest_from_the_params(graph, make_series):
     fleet, params = prepared_from([make_series(400)])
-    detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
+    detector = assemble(graph, fleet, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"})
     assert (detector.channels, detector.period) == (fleet[0].series.channels, fleet[0].series.period)
-    assert (detector.max_gap, detector.clip) == (fleet[0].series.max_gap, params.prepare.clip)
-    assert (detector.params, detector.lineage) == (params.calibrate, {"git_commit": "c0ffee"})
+    assert (detector.max_gap, detector.preprocessing) == (fleet[0].series.max_gap, params.prepare.preprocessing)
+    assert (detector.params, detector.lineage) == (params.calibrate.for_window(8), {"git_commit": "c0ffee"})
     assert detector.assets == {}
     assert (detector.context, detector.delay) == (BEFORE, AFTER)
 
@@ -79,7 +80,7 @@ def test_readings_outside_the_spans_that_a_number_comes_from_do_not_change_it(as
         old, new = before.assets["pump-1"], after.assets["pump-1"]
         assert np.array_equal(old.usual, new.usual) == same_usual
         assert (old.threshold == new.threshold) == same_threshold
-        assert np.array_equal(old.scaling.mean, new.scaling.mean)
+        assert np.array_equal(old.scaling.centre, new.scaling.centre)
 
 
 def test_a_labelled_calibration_stretch_does_not_raise_the_threshold(assembled, make_series):
@@ -94,12 +95,33 @@ def test_a_labelled_calibration_stretch_does_not_raise_the_threshold(assembled, 
     assert quiet == known < unknown
 
 
+@pytest.mark.parametrize("method", ["labelled", "gaussian_epsilon"])
+def test_a_threshold_by_labels_lies_between_the_normal_rows_and_the_event_of_the_calibration_span(
+    assembled, make_series, method
+):
+    series = make_series(400)
+    values = series.values.copy()
+    values[280:290] += [50, 700, 20]
+    detector, [prepared] = assembled([replace(series, values=values)], labels=[(280, 290)], method=method)
+    scores = detector.score(prepared.series).scores
+    start, stop = prepared.split.calibration
+    assert start < 280 < 290 < stop
+    usual = np.r_[scores[start + BEFORE - 8 : 280 - AFTER], scores[290 + BEFORE : stop]]
+    assert usual.max() < detector.assets["pump-1"].threshold.value < scores[282:288].min()
+
+
+@pytest.mark.parametrize("method", ["labelled", "gaussian_epsilon"])
+def test_labels_before_or_after_the_calibration_span_choose_no_threshold(assembled, make_series, method):
+    with pytest.raises(ReadingsError, match=f"'{method}' takes labelled events, and no score in the calibration span"):
+        assembled([make_series(400)], labels=[(100, 110), (350, 360)], method=method)
+
+
 def test_every_asset_of_a_fleet_has_its_own_scaling_usual_errors_and_threshold(assembled, make_series):
     fleet = [make_series(400), make_series(500, asset="pump-2", seed=2)]
     detector, _ = assembled(fleet, method="quantile")
     assert list(detector.assets) == ["pump-1", "pump-2"]
     one, two = detector.assets.values()
-    assert not np.array_equal(one.scaling.mean, two.scaling.mean)
+    assert not np.array_equal(one.scaling.centre, two.scaling.centre)
     assert not np.array_equal(one.usual, two.usual)
     assert one.threshold != two.threshold
 

@@ -219,6 +219,11 @@ def test_readings_of_another_period_are_refused_with_both(
     assert f"readings every {step} min, the model learnt from readings every 1 min" in message
 
 
+def invoke_score(folder: Path, model: Path, out: Path) -> Path:
+    invoke("score", folder, "--model", model, "--out", out)
+    return out
+
+
 @pytest.mark.parametrize("name", ["labels.csv", "exclude.csv"])
 def test_a_calibration_leaves_out_what_the_folder_labels_and_excludes(
     folder: Path, model: Path, tmp_path: Path, name: str
@@ -233,6 +238,21 @@ def test_a_calibration_leaves_out_what_the_folder_labels_and_excludes(
     known_as_normal = threshold_of(own, "all")
     (own / name).write_text(spans.replace("kind", "reason") if name == "exclude.csv" else spans)
     assert threshold_of(own, "some") < known_as_normal
+
+
+def test_a_calibration_by_labels_takes_the_events_that_the_folder_labels(
+    folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")
+    asked = ["calibrate", own, "--model", model, "--out", tmp_path / "out", "-S", "calibrate.method=labelled"]
+    message = refused(monkeypatch, capsys, *asked)
+    assert "'labelled' takes labelled events, and no score in the calibration span of 'a' lies in one" in message
+    (own / "readings" / "a.csv").unlink()
+    assert "(labelled)" in invoke(*asked)
+    scores = pd.read_csv(invoke_score(own, tmp_path / "out", tmp_path / "scores.csv"))
+    events = scores["timestamp"].between("2026-01-01T08:45:00Z", "2026-01-01T09:15:00Z")
+    assert scores["alarm"][events].mean() > 0.9
+    assert scores["alarm"][: 500 - 40].mean() < 0.1
 
 
 def test_a_model_of_other_channels_is_refused_by_name(

@@ -116,7 +116,7 @@ from pathlib import Path
 model = keras.saving.load_model("artifacts/model/model.keras", compile=False)
 runtime = Runtime(Path("artifacts/model/model.onnx").read_bytes())
 windows = np.random.default_rng(0).normal(size=(64, *model.input_shape[1:])).astype("float32")
-print(np.abs(model(windows).numpy() - runtime.reconstruct(windows)).max())
+print(np.abs(model(windows).numpy() - runtime.estimate(windows)).max())
 """
     done = run(sys.executable, "-c", script, cwd=clone)
     assert float(done.stdout.split()[-1]) < 1e-5

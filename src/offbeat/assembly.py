@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from offbeat.detection.calibration import Calibration, CalibrationSpan
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
-from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
 from offbeat.detection.thresholds import Threshold
 from offbeat.params import CalibrateParams, PrepareParams
-from offbeat.preparation import Prepared, calibration_rows, held_out_rows
+from offbeat.preparation import Prepared, calibration_rows, held_out_rows, labelled_rows
 from offbeat.typing import FloatArray
 
 
@@ -29,7 +28,7 @@ def assemble(
         step=first.step,
         is_time=first.is_time,
         max_gap=first.max_gap,
-        clip=prepare.clip,
+        preprocessing=prepare.preprocessing,
         params=calibrate,
         lineage=dict(lineage),
     )
@@ -39,16 +38,16 @@ def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
     """Give the detector usual errors and a threshold for every asset, in place.
 
     Usual errors come from the held-out part of the training span, the threshold from the calibration span. A score
-    counts only if every reading that shapes it is normal and lies after the training span.
+    counts only if every reading that shapes it is normal and lies after the training span; to the methods that ask for
+    labels, those of labelled timesteps count as well.
     """
     learnt, scores = [], []
     for prepared in fleet:
         series = prepared.series.rows(0, prepared.split.test[0])
         errors = detector.errors(series, prepared.scaling)
-        usual = usual_errors(errors[held_out_rows(prepared, detector.window_size)])
-        by_channel = channel_scores(errors, usual, series.segments, detector.params.smoothing, detector.params.lead)
+        usual = detector.usual_errors(errors[held_out_rows(prepared, detector.window_size)])
         learnt.append(usual)
-        scores.append(anomaly_scores(by_channel))
+        scores.append(detector.combined(errors, usual, series.segments))
     for prepared, usual, threshold in zip(fleet, learnt, fleet_thresholds(detector, fleet, scores), strict=True):
         detector.assets[prepared.series.asset] = Calibration(prepared.scaling, usual, threshold)
 
@@ -61,6 +60,7 @@ def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequ
             scores=values[: prepared.split.test[0]],
             normal=calibration_rows(prepared, detector.context, detector.delay),
             segment_starts=prepared.series.rows(0, prepared.split.test[0]).segment_starts,
+            labelled=labelled_rows(prepared, detector.context, detector.delay),
         )
         for prepared, values in zip(fleet, scores, strict=True)
     ]

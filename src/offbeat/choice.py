@@ -19,6 +19,7 @@ from offbeat.params import EvaluateParams, Params, default_params_path, load_par
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder
 from offbeat.training import Fitted, fit_fleet, load_trainer
+from offbeat.window_choice import choose_window
 
 if TYPE_CHECKING:
     from offbeat.models.learning import Epoch
@@ -54,7 +55,7 @@ def compare_settings(
     check_settings(settings)
     for name, params in settings.items():
         with _naming(name):
-            prepare_fleet(folder, params.prepare)
+            prepare_fleet(folder, choose_window(folder, params.prepare)[0])
     load_trainer()  # so that the seconds of the first do not count it
     first = next(iter(settings))
     fitted: dict[str, Fitted] = {}

@@ -19,8 +19,9 @@ WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)data.dvc", ":(exclud
 def lineage_of(
     data_hash: str, prepare: PrepareParams, train: TrainParams, calibrate: CalibrateParams
 ) -> dict[str, str]:
-    """Return `data_hash`, `params_hash`, `git_commit` and `offbeat_version`."""
+    """Return `method`, `data_hash`, `params_hash`, `git_commit` and `offbeat_version`."""
     return {
+        "method": train.method,
         "data_hash": data_hash,
         "params_hash": params_hash(prepare, train, calibrate),
         "git_commit": git_commit(),

@@ -6,9 +6,10 @@ The file is the default. A section has none of its own, so that no value hides i
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,7 +18,10 @@ from pydantic_core import PydanticCustomError
 from offbeat.errors import ParamsError
 
 Count = Annotated[int, Field(ge=1, strict=True)]
+Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
+WindowSize = Annotated[int, Field(ge=1, le=1000, strict=True)]
+CHOSEN_WINDOWS = (64, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
 
 
 class Section(BaseModel):
@@ -34,19 +38,32 @@ class Section(BaseModel):
         return value
 
 
-class PrepareParams(Section):
-    """How readings become scaled series, spans and windows."""
+class Preprocessing(Section):
+    """What is done to readings before a network sees them, in this order."""
+
+    transform: Literal["none", "log"]
+    season: Literal["none", "day", "week"]
+    difference: Annotated[int, Field(ge=0, le=1, strict=True)]
+    scaling: Literal["standard", "robust", "min_max"]
+    clip: Annotated[float, Field(ge=1, le=1000)]
+
+
+class _Prepare(Preprocessing):
+    """What a `prepare` section and its settled form share."""
 
     period: str | Count | None
     max_gap: Annotated[int, Field(ge=0, strict=True)]
-    window_size: Annotated[int, Field(ge=4, le=1000, strict=True)]
     train_share: Annotated[float, Field(ge=0.1, le=0.9)]
     calibration_share: Annotated[float, Field(ge=0.05, le=0.9)]
     held_out_share: Annotated[float, Field(ge=0.05, le=0.5)]
-    clip: Annotated[float, Field(ge=1, le=1000)]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The keys that say what is done to readings, alone."""
+        return Preprocessing.model_validate(self.model_dump(include=set(Preprocessing.model_fields)))
 
     @model_validator(mode="after")
-    def _shares_leave_a_test_span(self) -> PrepareParams:
+    def _shares_leave_a_test_span(self) -> Self:
         if self.train_share + self.calibration_share > 0.99:
             raise ValueError(
                 f"train_share + calibration_share must leave a test span, at most 0.99 together, "
@@ -55,13 +72,54 @@ class PrepareParams(Section):
         return self
 
 
-class TrainParams(Section):
-    """The network and its training."""
+class PrepareParams(_Prepare):
+    """How readings become scaled series, spans and windows."""
 
-    units: Annotated[int, Field(ge=1, le=1024, strict=True)]
-    latent_size: Annotated[int, Field(ge=1, le=1024, strict=True)]
+    window_size: WindowSize
+
+
+class PrepareSection(_Prepare):
+    """The section `prepare`: null leaves the window to `window_choice.choose_window`."""
+
+    window_size: WindowSize | None
+
+    def with_window(self, window_size: int) -> PrepareParams:
+        """Return the same with a window."""
+        return PrepareParams.model_validate({**self.model_dump(), "window_size": window_size})
+
+
+TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
+
+
+class TrainParams(Section):
+    """The model and its training."""
+
+    model: Literal[
+        "recurrent_autoencoder",
+        "recurrent_forecaster",
+        "dense_autoencoder",
+        "row_pca",
+        "sub_pca",
+        "nearest_windows",
+        "matrix_profile",
+        "moving_average",
+        "last_value",
+        "mean",
+    ]
+    cell: Literal["lstm", "gru"]
+    direction: Literal["forward", "both"]
+    units: Size | Annotated[list[Size], Field(min_length=1, max_length=8)]
+    latent_size: Size
     linear_size: Annotated[int, Field(ge=0, le=1024, strict=True)]
     position_size: Annotated[int, Field(ge=2, le=64, multiple_of=2, strict=True)]
+    horizon: Annotated[int, Field(ge=1, le=1000, strict=True)]
+    strategy: Literal["direct", "recursive"]
+    output: Literal["mean", "quantiles", "dropout"]
+    dropout: Annotated[float, Field(gt=0, lt=1)]
+    calendar: Literal["none", "day", "week"]
+    n_neighbours: Annotated[int, Field(ge=1, le=100, strict=True)]
+    noise: Annotated[float, Field(ge=0, le=10)]
+    trim_share: Annotated[float, Field(ge=0, le=0.5)]
     epochs: Annotated[int, Field(ge=1, le=10_000, strict=True)]
     steps_per_epoch: Annotated[int, Field(ge=1, le=100_000, strict=True)]
     batch_size: Annotated[int, Field(ge=1, le=4096, strict=True)]
@@ -70,16 +128,71 @@ class TrainParams(Section):
     patience: Count
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Cells of each layer of the encoder."""
+        return tuple(self.units) if isinstance(self.units, list) else (self.units,)
 
-class CalibrateParams(Section):
-    """How errors become scores, and scores of normal readings a threshold."""
+    @property
+    def method(self) -> str:
+        """The model's name beside others: an LSTM and a GRU are two methods."""
+        return self.model.replace("recurrent", self.cell)
 
-    method: Literal["conformal", "quantile", "sigma"]
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model is a network that learns in steps, and not fitted at once."""
+        return self.model in TRAINED
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> TrainParams:
+        if self.model == "recurrent_forecaster" and self.strategy == "recursive":
+            if len(self.widths) > 1 or self.cell != "lstm" or self.direction != "forward" or self.output != "mean":
+                raise ValueError(
+                    "strategy=recursive reads its own forecasts with one LSTM layer forward: give one number of units, "
+                    "cell=lstm, direction=forward and output=mean, or strategy=direct"
+                )
+            if self.calendar != "none":
+                raise ValueError("strategy=recursive knows no calendar: set calendar=none, or strategy=direct")
+        if not self.is_trained:
+            for key in ("output", "calendar"):
+                if getattr(self, key) != {"output": "mean", "calendar": "none"}[key]:
+                    raise ValueError(f"model={self.model} knows no {key}={getattr(self, key)}: only networks do")
+        return self
+
+
+class _Calibrate(Section):
+    """What a `calibrate` section and its settled form share."""
+
+    method: Literal["conformal", "pot", "quantile", "sigma", "dynamic", "labelled", "gaussian_epsilon"]
     false_alarms_per_week: Positive
     false_alarms_per_10000_timesteps: Positive
+    pot_quantile: Annotated[float, Field(ge=0.5, lt=1)]
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
+    error: Literal["squared", "absolute", "window", "interval_score", "interval_width", "interval_exceedance"]
+    combine: Literal["mean", "rms", "max", "whitened"]
+    error_floor: Annotated[float, Field(ge=0)]
+    margin: Annotated[float, Field(ge=1, le=100)]
     stride: Count
+
+    @property
+    def is_interval(self) -> bool:
+        """Whether errors need a model that says how sure it is."""
+        return self.error.startswith("interval")
+
+    @model_validator(mode="after")
+    def _errors_can_be_whitened(self) -> Self:
+        if self.combine == "whitened" and self.error != "squared":
+            raise ValueError(
+                f"combine=whitened is a squared distance (Mahalanobis), and error is {self.error}: set error=squared, "
+                "or combine=mean"
+            )
+        return self
+
+
+class CalibrateParams(_Calibrate):
+    """How errors become scores, and scores of normal readings a threshold."""
+
     delay: Annotated[int, Field(ge=0, strict=True)]
     smoothing: Count
     merge_gap: Annotated[int, Field(ge=0, strict=True)]
@@ -95,6 +208,66 @@ class CalibrateParams(Section):
         return self.delay - self.lead
 
 
+WINDOWS = re.compile(r"(\d+(?:\.\d+)?) windows?")  # a length in windows, such as 2 windows or 0.5 windows
+InWindows = Annotated[str, Field(pattern=f"^{WINDOWS.pattern}$")]
+
+
+class CalibrateSection(_Calibrate):
+    """The section `calibrate`: lengths may be given in windows."""
+
+    delay: Annotated[int, Field(ge=0, strict=True)] | InWindows
+    smoothing: Count | InWindows
+    merge_gap: Annotated[int, Field(ge=0, strict=True)] | InWindows
+
+    def for_window(self, window_size: int) -> CalibrateParams:
+        """Return the same with all lengths in timesteps.
+
+        A delay in windows is moved into the range that stride and window allow.
+
+        Raises
+        ------
+        ParamsError
+            If stride or delay do not fit the window.
+        """
+        smoothing = max(1, _timesteps(self.smoothing, window_size))
+        least, most = _delay_range(self.stride, smoothing, window_size)
+        if self.stride > window_size:
+            raise ParamsError(
+                f"calibrate.stride={self.stride} must be at most prepare.window_size={window_size}, "
+                "or readings between windows are never scored"
+            )
+        delay = _timesteps(self.delay, window_size)
+        if isinstance(self.delay, str):
+            delay = min(max(delay, least), most)
+        if delay < least:
+            raise ParamsError(
+                f"calibrate.delay={delay} is too short for stride {self.stride}: it must be at least {least}, "
+                "so that a window ends in time for every reading"
+            )
+        if delay > most:
+            raise ParamsError(
+                f"calibrate.delay={delay} is longer than any window can use: lower it below {most + 1}, "
+                "or raise prepare.window_size"
+            )
+        settled = {"delay": delay, "smoothing": smoothing, "merge_gap": _timesteps(self.merge_gap, window_size)}
+        return CalibrateParams.model_validate({**self.model_dump(), **settled})
+
+
+def _timesteps(length: int | str, window_size: int) -> int:
+    """Return a length in timesteps, given in those or in windows."""
+    if isinstance(length, int):
+        return length
+    found = WINDOWS.fullmatch(length)
+    assert found is not None, "the section's pattern was checked"
+    return round(float(found[1]) * window_size)
+
+
+def _delay_range(stride: int, smoothing: int, window_size: int) -> tuple[int, int]:
+    """Return the shortest and the longest delay whose `overlap` lies from stride - 1 to window_size - 1."""
+    half = smoothing // 2  # the lead is the lesser of this and half of the delay
+    return max(0, stride - 1 + min(stride - 2, half)), window_size - 1 + min(window_size - 1, half)
+
+
 class EvaluateParams(Section):
     """What the metrics and the baselines need."""
 
@@ -106,9 +279,9 @@ class EvaluateParams(Section):
 class Params(Section):
     """All sections."""
 
-    prepare: PrepareParams
+    prepare: PrepareSection
     train: TrainParams
-    calibrate: CalibrateParams
+    calibrate: CalibrateSection
     evaluate: EvaluateParams
 
     @property
@@ -118,23 +291,36 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _windows_fit_stride_and_delay(self) -> Params:
-        calibrate, window_size = self.calibrate, self.prepare.window_size
-        overlap = calibrate.overlap
-        if calibrate.stride > window_size:
+        window_size = self.prepare.window_size
+        # what fits both of the ends fits every window between them
+        for size in CHOSEN_WINDOWS if window_size is None else (window_size,):
+            try:
+                self.calibrate.for_window(size)
+            except ParamsError as error:
+                hint = f" (null may choose any from {CHOSEN_WINDOWS[0]} to {CHOSEN_WINDOWS[1]})"
+                raise ValueError(f"{error}{hint if window_size is None else ''}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _model_fits_window_and_scores(self) -> Params:
+        train, window_size = self.train, self.prepare.window_size or CHOSEN_WINDOWS[0]
+        if train.model == "recurrent_forecaster":
+            if train.horizon >= window_size:
+                raise ValueError(
+                    f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
+                    "from: lower it, or raise prepare.window_size"
+                )
+            if self.calibrate.stride > train.horizon:
+                raise ValueError(
+                    f"calibrate.stride={self.calibrate.stride} must be at most train.horizon={train.horizon}, or "
+                    "readings between forecasts are never scored"
+                )
+        if train.model == "moving_average" and window_size < 2:
+            raise ValueError("train.model=moving_average needs a prepare.window_size of at least 2")
+        if self.calibrate.is_interval and (train.output == "mean" or not train.is_trained):
             raise ValueError(
-                f"calibrate.stride={calibrate.stride} must be at most prepare.window_size={window_size}, "
-                "or readings between windows are never scored"
-            )
-        least = calibrate.stride - 1
-        if overlap < least:
-            raise ValueError(
-                f"calibrate.delay={calibrate.delay} is too short for stride {calibrate.stride}: it must be at least "
-                f"{least + min(least - 1, calibrate.smoothing // 2)}, so that a window ends in time for every reading"
-            )
-        if overlap >= window_size:
-            raise ValueError(
-                f"calibrate.delay={calibrate.delay} is longer than any window can use: lower it below "
-                f"{window_size + min(window_size - 1, calibrate.smoothing // 2)}, or raise prepare.window_size"
+                f"calibrate.error={self.calibrate.error} needs a model with an interval around its estimates: set "
+                "train.output=quantiles or dropout, or calibrate.error=squared"
             )
         return self
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from offbeat.detection.detector import Detector
-from offbeat.evaluation.replay import LSTM, Replay, summarize
+from offbeat.evaluation.replay import Replay, summarize
 from offbeat.reporting import learning_warning
 from offbeat.tables import text_table
 
@@ -47,7 +47,11 @@ def summary(metrics: Metrics) -> str:
     return "\n".join(
         [
             *_tables(
-                metrics["fleet"], metrics["baselines"], metrics["assets"], metrics["training"]["explained_variance"]
+                metrics["method"],
+                metrics["fleet"],
+                metrics["baselines"],
+                metrics["assets"],
+                metrics["training"]["explained_variance"],
             ),
             "Next:",
             "  source .venv/bin/activate",
@@ -60,10 +64,11 @@ def summary(metrics: Metrics) -> str:
 
 def fit_summary(detector: Detector, explained_variance: float, replays: Sequence[Replay]) -> list[str]:
     """Return the lines that `offbeat train` ends with."""
-    methods = summarize(replays)
-    baselines = {name: metrics for name, metrics in methods.items() if name != LSTM}
-    assets = {replay.asset: replay.metrics for replay in replays if replay.method == LSTM}
-    return [*_tables(methods[LSTM], baselines, assets, explained_variance), *threshold_warnings(detector)]
+    baselines = summarize(replays)
+    own = baselines.pop(detector.method)
+    assets = {replay.asset: replay.metrics for replay in replays if replay.method == detector.method}
+    tables = _tables(detector.method, own, baselines, assets, explained_variance)
+    return [*tables, *threshold_warnings(detector)]
 
 
 def threshold_warnings(detector: Detector) -> list[str]:
@@ -97,13 +102,17 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
 
 
 def _tables(
-    fleet: Metrics, baselines: Mapping[str, Metrics], assets: Mapping[str, Metrics], explained_variance: float
+    method: str,
+    fleet: Metrics,
+    baselines: Mapping[str, Metrics],
+    assets: Mapping[str, Metrics],
+    explained_variance: float,
 ) -> list[str]:
     about = f"{fleet['n_assets']} assets, {fleet['n_events']} labelled events in their test spans"
     lines = [
-        f"{about}. The network explains {explained_variance:.1%} of the variance of held-out normal readings.",
+        f"{about}. The model explains {explained_variance:.1%} of the variance of held-out normal readings.",
         "",
-        metrics_table({LSTM: fleet, **baselines}),
+        metrics_table({method: fleet, **baselines}),
         "",
         metrics_table(assets),
         "",

@@ -4,15 +4,31 @@ import numpy as np
 import pytest
 
 from offbeat.detection.calibration import CalibrationSpan, budget_rate, choose_thresholds
+from offbeat.detection.extremes import pot_threshold
+from offbeat.detection.labelled_thresholds import gaussian_epsilon_threshold, labelled_threshold
+from offbeat.detection.thresholds import dynamic_threshold
 from offbeat.errors import ReadingsError
 from offbeat.params import changed, load_params
 
 SCORES = np.random.default_rng(0).gamma(2, size=700)
 
 
-def span_of(scores=SCORES, normal=None, starts=(0,), asset="pump-1"):
+METHODS = ["conformal", "pot", "quantile", "sigma", "dynamic", "labelled", "gaussian_epsilon"]
+RULES = {"labelled": labelled_threshold, "gaussian_epsilon": gaussian_epsilon_threshold}
+by_labels = pytest.mark.parametrize("method", list(RULES))
+
+
+def span_of(scores=SCORES, normal=None, starts=(0,), asset="pump-1", labelled=None):
     normal = np.ones(len(scores), dtype=bool) if normal is None else normal
-    return CalibrationSpan(asset, scores, normal, np.array(starts))
+    return CalibrationSpan(asset, scores, normal, np.array(starts), labelled)
+
+
+def with_event(start, stop, factor, **changes):
+    """A span with an event that scores higher; the ten timesteps on either side of it count as nothing."""
+    rows, scores = np.arange(len(SCORES)), SCORES.copy()
+    scores[start:stop] *= factor
+    normal = (rows < start - 10) | (rows >= stop + 10)
+    return span_of(scores, normal, labelled=(rows >= start) & (rows < stop), **changes)
 
 
 def chosen(*spans, reach=7, period_s=3600.0, **changes):
@@ -78,7 +94,7 @@ def test_blocks_shorter_than_a_scores_reach_are_warned_of():
     assert "shorter than the 7 that shape a score" in threshold.warning
 
 
-@pytest.mark.parametrize("method", ["conformal", "quantile", "sigma"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("lack", ["scores", "normal rows"])
 def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(method, lack):
     bare = span_of(np.full(50, np.nan)) if lack == "scores" else span_of(normal=np.zeros(700, dtype=bool))
@@ -86,6 +102,85 @@ def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(me
         ReadingsError, match=r"'pump-1': no score .* 7 normal timesteps in a row, so give a longer calibr"
     ):
         chosen(span_of(asset="pump-2"), bare, method=method)
+
+
+def test_pot_takes_the_budget_and_the_maxima_that_conformal_takes():
+    maxima = SCORES.reshape(100, 7).max(axis=1)
+    [threshold] = chosen(method="pot", pot_quantile=0.7, false_alarms_per_week=0.24)
+    assert threshold == pot_threshold(maxima, maxima, 7, 0.24 / 168, 0.7)
+    assert threshold.value > maxima.max()
+
+
+def test_an_asset_with_too_few_peaks_borrows_those_of_its_group():
+    short = span_of(SCORES[:21], asset="pump-2")
+    own, borrowed = chosen(span_of(), short, method="pot", false_alarms_per_week=2.4)
+    assert own == chosen(method="pot", false_alarms_per_week=2.4)[0]
+    assert "borrowed the group's 21" in borrowed.warning
+    assert borrowed.promised_alarm_rate == own.promised_alarm_rate
+
+
+def test_pot_warns_of_short_blocks_as_conformal_does():
+    normal = np.arange(700) % 6 > 0
+    assert "blocks of 5 timesteps" in chosen(span_of(normal=normal), method="pot")[0].warning
+
+
+def test_dynamic_takes_scores_less_than_a_reach_apart_for_one_run():
+    scores = np.ones(400)
+    scores[[20, 22, 24, 26, 28]], scores[80] = 12, 15
+    joined, apart = (chosen(span_of(scores), method="dynamic", reach=reach)[0] for reach in (7, 1))
+    assert joined == dynamic_threshold(scores, np.ones(400, dtype=bool), np.array([0]), 6)
+    assert joined.value < 12 < apart.value
+
+
+# --- by labels --------------------------------------------------------------------------------------------------------
+
+
+@by_labels
+def test_the_rows_around_an_event_count_neither_as_normal_nor_as_labelled(method):
+    span = with_event(300, 340, 20)
+    wild = span.scores.copy()
+    wild[290:300] = wild[340:350] = 1e6
+    expected = RULES[method](np.r_[SCORES[:290], SCORES[350:]], 20 * SCORES[300:340])
+    assert chosen(span, method=method) == [expected]
+    assert chosen(span_of(wild, span.normal, labelled=span.labelled), method=method) == [expected]
+
+
+@by_labels
+def test_an_asset_without_a_labelled_event_takes_the_threshold_of_its_group(method):
+    spans = [with_event(300, 340, 20), span_of(SCORES[:300] * 2, asset="pump-2"), with_event(100, 120, 8)]
+    own, borrowed, other = chosen(*spans, method=method)
+    assert [own] == chosen(spans[0], method=method)
+    assert [other] == chosen(spans[2], method=method)
+    normal, labelled = ([getattr(s, f"{kind}_scores") for s in spans] for kind in ("normal", "labelled"))
+    assert borrowed.value == RULES[method](np.concatenate(normal), np.concatenate(labelled)).value
+    assert "no labelled event in its own calibration span: chosen by those of its group" in borrowed.warning
+    assert (own.warning, other.warning) == ("", "")
+
+
+@by_labels
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_group_without_a_labelled_event_that_is_scored_is_refused_with_a_remedy(method, scored):
+    scores, labelled = SCORES.copy(), np.arange(700) >= 690
+    scores[690:] = np.nan
+    spans = [span_of(), span_of(asset="pump-2")] if scored else [span_of(scores, ~labelled, labelled=labelled)]
+    names = "'pump-1', 'pump-2'" if scored else "'pump-1'"
+    with pytest.raises(ReadingsError, match=f"'{method}' takes labelled events, .* of {names} lies in one: .*labels"):
+        chosen(*spans, method=method)
+
+
+def test_of_a_large_group_without_labelled_events_three_are_named():
+    spans = [span_of(asset=f"pump-{k}") for k in range(1, 61)]
+    with pytest.raises(ReadingsError, match=r"span of 'pump-1', 'pump-2', 'pump-3' and 57 more lies in one"):
+        chosen(*spans, method="labelled")
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in RULES])
+def test_no_other_method_looks_at_the_scores_of_labelled_events(method):
+    quiet, loud = (with_event(300, 340, factor) for factor in (1, 50))
+    assert chosen(quiet, method=method) == chosen(loud, method=method)
+
+
+# --- short spans ------------------------------------------------------------------------------------------------------
 
 
 def test_an_asset_without_a_whole_block_does_not_shorten_those_of_the_others():

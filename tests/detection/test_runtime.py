@@ -11,12 +11,12 @@ WINDOWS = np.random.default_rng(0).standard_normal((20, 8, 3)).astype(np.float32
 
 def test_the_runtime_knows_the_shape_of_its_windows(runtime):
     assert (runtime.window_size, runtime.n_channels) == (8, 3)
-    assert runtime.reconstruct(WINDOWS).shape == (20, 8, 3)
+    assert runtime.estimate(WINDOWS).shape == (20, 8, 3)
 
 
 def test_a_reconstruction_does_not_depend_on_the_batch(runtime):
-    alone = np.concatenate([runtime.reconstruct(WINDOWS[i : i + 1]) for i in range(20)])
-    np.testing.assert_allclose(runtime.reconstruct(WINDOWS), alone, atol=1e-6)
+    alone = np.concatenate([runtime.estimate(WINDOWS[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(runtime.estimate(WINDOWS), alone, atol=1e-6)
 
 
 def test_bytes_that_are_no_graph_are_refused_with_a_remedy():

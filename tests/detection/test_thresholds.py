@@ -11,6 +11,7 @@ from offbeat.detection.events import alarm_mask
 from offbeat.detection.thresholds import (
     block_maxima,
     conformal_threshold,
+    dynamic_threshold,
     quantile_threshold,
     sigma_threshold,
 )
@@ -160,6 +161,88 @@ def test_a_larger_budget_never_raises_the_threshold():
         values = [conformal_threshold(group[:n_own], group, 4, rate).value for rate in np.geomspace(1e-4, 1, 80)]
         assert values == sorted(values, reverse=True)
         assert values[0] > values[-1]
+
+
+# --- dynamic ----------------------------------------------------------------------------------------------------------
+
+
+def dynamic(scores, normal=None, starts=NO_STARTS, max_gap=0):
+    normal = np.ones(len(scores), dtype=bool) if normal is None else normal
+    return dynamic_threshold(np.asarray(scores, dtype=float), normal, starts, max_gap)
+
+
+def test_the_dynamic_threshold_is_that_of_the_plain_loop():
+    rng = np.random.default_rng(5)
+    for _ in range(400):
+        n = int(rng.integers(3, 80))
+        scores, normal = rng.gamma(rng.uniform(0.3, 3), size=n), rng.random(n) < 0.9
+        for _ in range(rng.integers(0, 4)):  # anomalies
+            start = rng.integers(n)
+            scores[start : start + rng.integers(1, 5)] += rng.uniform(0, 30)
+        scores[rng.random(n) < 0.1] = np.nan
+        normal[0], scores[0] = True, 1.0
+        starts, max_gap = np.array([0, n // 2]), int(rng.integers(0, 4))
+        expected = naive.dynamic_threshold(scores.tolist(), normal.tolist(), starts, max_gap)
+        assert dynamic(scores, normal, starts, max_gap).value == pytest.approx(expected)
+
+
+def test_the_dynamic_threshold_sets_apart_what_stands_out_by_hand():
+    # 98 ones and two runs of one timestep, at 5 and at 9: mean 1.12, deviation sqrt((16 + 64) / 100 - 0.12²) = 0.886.
+    # z up to 4 flags both: (0.12 / 1.12 + 1) / (2 + 2²) = 0.185; z from 4.5 on the higher alone, a mean of 1.040 and a
+    # deviation of 0.4 left: (0.071 + 0.549) / (1 + 1) = 0.310. The peak drops from 9 to 5, by more than 13 %.
+    scores = np.ones(100)
+    scores[[20, 70]] = 5, 9
+    threshold = dynamic(scores)
+    mean, std = scores.mean(), scores.std()
+    assert threshold.value == pytest.approx(mean + 4.5 * std)
+    assert (threshold.method, threshold.promised_alarm_rate, threshold.warning) == ("dynamic", None, "")
+
+
+def test_what_stands_out_by_little_is_pruned_and_the_threshold_is_then_the_highest_score():
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.9, 1.1, 200)
+    scores[100] = 1.25  # flagged, for it lies far out in units of deviation, but no 13 % above the others
+    assert scores[100] > scores.mean() + 3 * scores.std()
+    assert dynamic(scores).value == scores[100]
+
+
+def test_a_peak_that_is_pruned_lies_under_the_threshold_and_a_higher_one_over_it():
+    # of 40 at 10, 11 and 100: over mean + 2 deviations lies 100 alone, and over the rest of the ladder by 89 %
+    scores = np.full(40, 10.0)
+    scores[[5, 30]] = 11, 100
+    assert 11 < dynamic(scores).value < 100
+
+
+def test_runs_close_together_are_one():
+    # as six runs, the five weaker cost more than they gain, and are left as normal; as two, all are set apart
+    scores = np.ones(400)
+    scores[[20, 22, 24, 26, 28]], scores[80] = 12, 15
+    assert dynamic(scores, max_gap=0).value > 12 > dynamic(scores, max_gap=1).value
+
+
+@pytest.mark.parametrize("scores", [[0.1] * 30, [0.0] * 30, [3.0], [1.0, 2.0], [1.0, np.nan]])
+def test_where_nothing_stands_out_the_dynamic_threshold_is_the_highest_score(scores):
+    assert dynamic(scores).value == np.nanmax(scores)
+
+
+def test_the_dynamic_threshold_looks_at_normal_timesteps_alone():
+    scores = np.r_[np.random.default_rng(1).uniform(1, 2, 100), [50.0]]
+    normal = np.r_[np.ones(100, dtype=bool), [False]]
+    assert dynamic(scores, normal) == dynamic(scores[:100])
+
+
+def test_the_dynamic_threshold_scales_with_the_scores():
+    scores = np.random.default_rng(2).gamma(1.0, size=300)
+    assert dynamic(scores * 1000).value == pytest.approx(dynamic(scores).value * 1000)
+
+
+def test_unlabelled_anomalies_raise_the_dynamic_threshold_less_than_the_highest_score():
+    rng = np.random.default_rng(3)
+    clean = rng.gamma(4.0, size=1000)
+    dirty = clean.copy()
+    dirty[300:330] += 60
+    assert clean.max() < dynamic(dirty).value < 40
+    assert sigma_threshold(dirty, 6.0).value > 60
 
 
 # --- the others -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
 from offbeat.operation.recalibration import change_lines, recalibrate
 from offbeat.readings.folder import Folder
@@ -49,6 +50,25 @@ def test_one_asset_alone_gets_what_calibrate_gives_for_its_normal_rows(detector,
     thresholds = [one.assets["pump-1"].threshold for one in (detector, twin)]
     assert made.detector.assets["pump-1"].threshold == max(thresholds, key=lambda threshold: threshold.value)
     assert made.detector.assets["pump-1"].origin == twin.assets["pump-1"].origin
+
+
+@pytest.mark.parametrize("method", ["labelled", "gaussian_epsilon"])
+def test_a_threshold_by_labels_is_chosen_by_the_labels_since_training(detector, series, method):
+    one, _ = series
+    labels, excluded = (span_of(one, 300, 320), span_of(one, 100, 110)), (span_of(one, 250, 260),)
+    labelled = np.zeros(400, dtype=bool)
+    labelled[300:320] = True
+    normal = np.arange(400) >= LEARNT
+    normal[250:260] = False
+    detector.assets["pump-1"] = replace(
+        detector.assets["pump-1"], threshold=Threshold(0.0, method, None), origin={"method": method}
+    )
+    made = recalibrate(detector, Folder((one,), labels, excluded), learnt(one), [], ["pump-1"])
+    twin = replace(detector, assets=dict(detector.assets)).calibrate(
+        one, normal=normal, labelled=labelled, method=method
+    )
+    assert made.detector.assets["pump-1"].threshold == twin.assets["pump-1"].threshold
+    assert made.changes[0].after.value > 0
 
 
 def test_a_false_alarm_raises_the_threshold_over_its_peak_and_a_true_one_does_not(detector, series):

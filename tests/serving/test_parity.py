@@ -37,9 +37,10 @@ def detector_for(folder):
         from offbeat.models.recurrent import build_autoencoder
     first = folder.series[0]
     network = build_autoencoder(16, first.n_channels, units=8, latent_size=4, position_size=4, seed=1)
-    params = load_params(changes={"prepare": {"window_size": 16}, "calibrate": {"delay": 8}}).calibrate
+    params = load_params(changes={"prepare": {"window_size": 16}, "calibrate": {"delay": 8}})
     runtime = Runtime(export_autoencoder(network))
-    detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, 10.0, params)
+    preprocessing, calibrate = params.prepare.preprocessing, params.calibrate.for_window(16)
+    detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, preprocessing, calibrate)
     for series in folder.series:
         detector.calibrate(series, method="quantile")
     return detector

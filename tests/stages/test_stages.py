@@ -110,7 +110,7 @@ def test_the_onnx_file_is_the_keras_file(done):
     windows = np.random.default_rng(0).standard_normal((5, 8, 2)).astype(np.float32)
     expected = np.asarray(keras.models.load_model(done / MODEL / "model.keras")(windows))
     runtime = Runtime((done / MODEL / "model.onnx").read_bytes())
-    np.testing.assert_allclose(runtime.reconstruct(windows), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(runtime.estimate(windows), expected, rtol=0, atol=1e-5)
 
 
 def test_the_metrics_name_the_fleet_the_simple_methods_and_the_assets(done):

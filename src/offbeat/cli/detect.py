@@ -44,7 +44,8 @@ def calibrate(
     """Give a detector thresholds from normal readings.
 
     For a machine that it never saw, or for another budget, such as -S calibrate.false_alarms_per_week=0.5; without
-    training. What labels.csv, exclude.csv and alarms.csv of the folder name is left out.
+    training. What labels.csv, exclude.csv and alarms.csv of the folder name is left out; the methods labelled and
+    gaussian_epsilon look at the events in labels.csv.
     """
     from offbeat.detection.detector import Detector
     from offbeat.detection.reading import read_for
@@ -60,6 +61,7 @@ def calibrate(
     folder = read_for(detector, lambda period: read(readings, period, detector.max_gap), lambda found: found.series)
     for series in folder.series:
         labelled, excluded, doubtful = folder.masks(series)
-        detector.calibrate(series, normal=~(labelled | excluded | doubtful), **changes.get("calibrate", {}))
+        known = ~(excluded | doubtful)
+        detector.calibrate(series, normal=known, labelled=labelled & known, **changes.get("calibrate", {}))
     detector.save(out)
     typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from offbeat.detection.events import events_of
+from offbeat.detection.extremes import pot_threshold
+from offbeat.detection.labelled_thresholds import gaussian_epsilon_threshold, labelled_threshold
 from offbeat.detection.scaling import Scaling
+from offbeat.detection.scores import Usual
 from offbeat.detection.thresholds import (
     Threshold,
     block_maxima,
     conformal_threshold,
+    dynamic_threshold,
     quantile_threshold,
     sigma_threshold,
 )
@@ -28,7 +32,7 @@ class Calibration:
     """What a detector knows of one asset."""
 
     scaling: Scaling
-    usual: FloatArray  # (F,) usual error of each channel, scaled units squared
+    usual: Usual  # errors, in scaled units or their square
     threshold: Threshold
     # where the threshold comes from if not from the fit: data_hash and the params changed
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -43,35 +47,59 @@ def budget_rate(params: CalibrateParams, period_s: float | None) -> float:
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSpan:
-    """Scores (T,) of one asset and which of its timesteps (T,) count as normal; blocks do not cross segments."""
+    """Scores of one asset, and which of them count as what.
+
+    Attributes
+    ----------
+    asset : str
+    scores : ndarray of shape (T,)
+        NaN where there is none.
+    normal : ndarray of shape (T,), bool
+        Timesteps whose scores rest on normal readings alone.
+    segment_starts : ndarray of int
+        Blocks and runs do not cross segments.
+    labelled : ndarray of shape (T,), bool, optional
+        Timesteps in a labelled event whose scores rest on normal readings and events alone; none by default.
+    """
 
     asset: str
     scores: FloatArray
     normal: BoolArray
     segment_starts: IntArray
+    labelled: BoolArray | None = None
+
+    @property
+    def normal_scores(self) -> FloatArray:
+        """Those of normal timesteps, NaN among them."""
+        return self.scores[self.normal]
+
+    @property
+    def labelled_scores(self) -> FloatArray:
+        """Those of labelled events that are known."""
+        chosen = self.scores[:0] if self.labelled is None else self.scores[self.labelled]
+        return chosen[~np.isnan(chosen)]
 
 
 def choose_thresholds(
     spans: Sequence[CalibrationSpan], *, params: CalibrateParams, reach: int, period_s: float | None
 ) -> list[Threshold]:
-    """Return a threshold for each asset of a group.
+    """Return a threshold for each asset of a group, `params.margin` times what its method says.
 
     Parameters
     ----------
     spans : sequence of CalibrationSpan
-        Of like assets. One whose own blocks are too few for the budget borrows those of the group; one without a
-        whole block counts its highest score as one.
+        Of like assets: scores are in units of usual error, so that one can borrow another's. A method that keeps a
+        budget borrows blocks, one that asks for labelled events borrows the group's scores.
     params : CalibrateParams
     reach : int
-        Timesteps whose readings shape one score: the length of a block, where any span has room for one; else
-        blocks are as long as the shortest of the spans' longest normal runs.
+        Timesteps whose readings shape one score.
     period_s : float or None
         Seconds between readings; None for data without time.
 
     Raises
     ------
     ReadingsError
-        If a span has no normal timestep with a score.
+        If a span has no normal timestep with a score, or the method asks for labelled events and there is none.
     """
     longest = [_longest_run(span) for span in spans]
     for span, n_timesteps in zip(spans, longest, strict=True):
@@ -81,17 +109,65 @@ def choose_thresholds(
                 f"it takes {reach} normal timesteps in a row, so give a longer calibration span or train "
                 "with a shorter prepare.window_size"
             )
+    chosen = _chosen(spans, params, reach, period_s, longest)
+    return [replace(threshold, value=threshold.value * params.margin) for threshold in chosen]
+
+
+def _chosen(
+    spans: Sequence[CalibrationSpan], params: CalibrateParams, reach: int, period_s: float | None, longest: list[int]
+) -> list[Threshold]:
+    """Return the thresholds without their margin."""
+    if params.method in ("conformal", "pot"):
+        # a block is as long as a score's reach where any span has room for one
+        block_size = reach if max(longest) >= reach else min(longest)
+        return _from_budget(spans, params, block_size, reach, budget_rate(params, period_s))
+    if params.method in ("labelled", "gaussian_epsilon"):
+        return _from_labels(spans, params.method)
+    return [_from_scores(span, params, reach) for span in spans]
+
+
+def _from_scores(span: CalibrationSpan, params: CalibrateParams, reach: int) -> Threshold:
+    """Return a threshold that rests on the asset's own normal scores alone."""
     if params.method == "quantile":
-        return [quantile_threshold(span.scores[span.normal], params.quantile) for span in spans]
+        return quantile_threshold(span.normal_scores, params.quantile)
     if params.method == "sigma":
-        return [sigma_threshold(span.scores[span.normal], params.n_sigmas) for span in spans]
-    block_size = reach if max(longest) >= reach else min(longest)
+        return sigma_threshold(span.normal_scores, params.n_sigmas)
+    # scores less than a reach apart share readings, and are of one event
+    return dynamic_threshold(span.scores, span.normal, span.segment_starts, max_gap=reach - 1)
+
+
+def _from_labels(spans: Sequence[CalibrationSpan], method: str) -> list[Threshold]:
+    """Return thresholds with the best F1 on each asset's labelled events, or on the group's where it has none."""
+    rule = labelled_threshold if method == "labelled" else gaussian_epsilon_threshold
+    normal, labelled = (
+        np.concatenate(parts)
+        for parts in ([span.normal_scores for span in spans], [span.labelled_scores for span in spans])
+    )
+    if not len(labelled):
+        more = f" and {len(spans) - 3} more" if len(spans) > 3 else ""
+        names = ", ".join(f"'{span.asset}'" for span in spans[:3]) + more
+        raise ReadingsError(
+            f"calibrate.method '{method}' takes labelled events, and no score in the calibration span of {names} lies "
+            "in one: name events that lie there in labels.csv, raise prepare.calibration_share so that some do, or "
+            "take another method, such as conformal"
+        )
+    of_group = rule(normal, labelled)
+    lent = "no labelled event in its own calibration span: chosen by those of its group"
+    borrowed = replace(of_group, warning=f"{lent}; {of_group.warning}" if of_group.warning else lent)
+    return [rule(span.normal_scores, span.labelled_scores) if len(span.labelled_scores) else borrowed for span in spans]
+
+
+def _from_budget(
+    spans: Sequence[CalibrationSpan], params: CalibrateParams, block_size: int, reach: int, rate: float
+) -> list[Threshold]:
+    """Return thresholds that keep the budget; one without a whole block counts its highest score as one."""
     maxima = [block_maxima(span.scores, span.normal, span.segment_starts, block_size) for span in spans]
-    group, rate = np.concatenate(maxima), budget_rate(params, period_s)
-    thresholds = [
-        conformal_threshold(own if len(own) else _highest(span), group, block_size, rate)
-        for own, span in zip(maxima, spans, strict=True)
-    ]
+    group = np.concatenate(maxima)
+    owns = [own if len(own) else _highest(span) for own, span in zip(maxima, spans, strict=True)]
+    if params.method == "pot":
+        thresholds = [pot_threshold(own, group, block_size, rate, params.pot_quantile) for own in owns]
+    else:
+        thresholds = [conformal_threshold(own, group, block_size, rate) for own in owns]
     if block_size == reach:
         return thresholds
     short = (
@@ -102,7 +178,7 @@ def choose_thresholds(
 
 
 def _highest(span: CalibrationSpan) -> FloatArray:
-    return np.array([np.nanmax(span.scores[span.normal])])
+    return np.array([np.nanmax(span.normal_scores)])
 
 
 def _longest_run(span: CalibrationSpan) -> int:

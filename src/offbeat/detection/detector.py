@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offbeat.detection import storage
+from offbeat.detection.calendar import calendar_code
 from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
 from offbeat.detection.result import ScoreResult, score_result
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling, fit_scaling
-from offbeat.detection.scores import anomaly_scores, channel_scores, usual_errors
+from offbeat.detection.scores import Usual, anomaly_scores, channel_scores, errors_of, usual_errors
 from offbeat.detection.thresholds import Threshold
-from offbeat.detection.windows import gather_windows, hold_missing, reach_mask, timestep_errors
+from offbeat.detection.windows import Segments, gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
-from offbeat.params import CalibrateParams, changed
+from offbeat.params import CalibrateParams, Preprocessing, changed
 from offbeat.readings.messages import length_text
 from offbeat.readings.moments import length_of
 from offbeat.readings.series import Series, series_hash
@@ -31,7 +32,15 @@ from offbeat.typing import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE_KEYS = {"stride", "delay", "smoothing", "merge_gap"}  # of params.yaml's `calibrate`; the others choose thresholds
+SCORE_KEYS = {
+    "error",
+    "combine",
+    "error_floor",
+    "stride",
+    "delay",
+    "smoothing",
+    "merge_gap",
+}  # of params.yaml's `calibrate`; the others choose thresholds
 
 
 @dataclass(eq=False)
@@ -48,8 +57,8 @@ class Detector:
         Which of the two.
     max_gap : int
         In timesteps; how readings must be put on their grid.
-    clip : float
-        In standard deviations.
+    preprocessing : Preprocessing
+        What is done to readings first.
     params : CalibrateParams
         How errors become scores and thresholds.
     assets : dict of str to Calibration
@@ -62,7 +71,7 @@ class Detector:
     step: int
     is_time: bool
     max_gap: int
-    clip: float
+    preprocessing: Preprocessing
     params: CalibrateParams
     assets: dict[str, Calibration] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +87,11 @@ class Detector:
         return self.step / 1e9 if self.is_time else None
 
     @property
+    def method(self) -> str:
+        """Name of the kind of model, such as lstm_autoencoder."""
+        return self.lineage.get("method", "model")
+
+    @property
     def window_size(self) -> int:
         """Timesteps in a window."""
         return self.runtime.window_size
@@ -90,7 +104,7 @@ class Detector:
     @property
     def context(self) -> int:
         """Timesteps before t whose readings shape the score at t: what a stream must send along."""
-        return self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
+        return self.preprocessing.difference + self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
 
     def score(self, series: Series) -> ScoreResult:
         """Score every timestep of a series.
@@ -110,18 +124,26 @@ class Detector:
                 "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
             )
         calibration = self.assets[series.asset]
-        by_channel = self._channel_scores(series, calibration)
+        errors = self.errors(series, calibration.scaling)
         return score_result(
             series,
             self.channels,
-            by_channel,
+            self._by_channel(errors, calibration.usual, series.segments),
+            self.params.combine,
             calibration.threshold.value,
             self.params.merge_gap,
             self._settled(series),
             {**self.lineage, **calibration.origin},
         )
 
-    def calibrate(self, series: Series, *, normal: BoolArray | None = None, **changes: object) -> Detector:
+    def calibrate(
+        self,
+        series: Series,
+        *,
+        normal: BoolArray | None = None,
+        labelled: BoolArray | None = None,
+        **changes: object,
+    ) -> Detector:
         """Choose the threshold of an asset from a span of its normal readings, in place; return the detector.
 
         An asset that is new to the detector gets its scaling and usual errors from the first half of the span and its
@@ -132,7 +154,9 @@ class Detector:
         series : Series
             Normal readings, none of them in the training span.
         normal : ndarray of shape (n_timesteps,), bool, optional
-            Which of them are; all by default. A score counts if all readings that shape it are.
+            Which of them are; all but the labelled by default. A score counts if all readings that shape it are.
+        labelled : ndarray of shape (n_timesteps,), bool, optional
+            Which lie in a known event; none by default. Only the methods that choose by labels look at their scores.
         **changes
             Keys of params.yaml's `calibrate` that choose the threshold, such as `false_alarms_per_week=0.5`.
 
@@ -146,14 +170,14 @@ class Detector:
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
-        usable = np.ones(series.n_timesteps, dtype=bool) if normal is None else normal
-        counts = reach_mask(usable, series.segment_starts, self.context, self.delay)
-        known = self.assets.get(series.asset)
+        events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
+        usable = ~events if normal is None else normal & ~events
+        known, first = self.assets.get(series.asset), 0
         if known is None:
             half = series.n_timesteps // 2
             known = self.learn_asset(series.rows(0, half), usable[:half])
-            counts[: half + self.context] = False  # no reading serves both
-        span = CalibrationSpan(series.asset, self.scores(series, known), counts, series.segment_starts)
+            first = half + self.context  # no reading serves both
+        span = self.calibration_span(series, known, usable, events, first)
         [threshold] = self.choose_thresholds([span], params)
         origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
         self.assets[series.asset] = replace(known, threshold=threshold, origin=origin)
@@ -175,24 +199,43 @@ class Detector:
             As `calibrate`.
         """
         self._check(series)
-        values = self._ordered(series)[normal]
-        for channel, column in zip(self.channels, values.T, strict=True):
+        series = series.in_order(self.channels)
+        for channel, column in zip(self.channels, series.values[normal].T, strict=True):
             if np.isnan(column).all():
                 raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
         elsewhere = [known.scaling.scale for known in self.assets.values()]
-        scaling = fit_scaling(values, self.clip, np.median(elsewhere, axis=0) if elsewhere else None)
-        whole = reach_mask(normal, series.segment_starts, self.window_size - 1, 0)
+        scaling = fit_scaling(series, normal, self.preprocessing, np.median(elsewhere, axis=0) if elsewhere else None)
+        whole = reach_mask(normal, series.segment_starts, self.preprocessing.difference + self.window_size - 1, 0)
         if not whole.any():
             raise ReadingsError(
                 f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in "
                 "a row to learn from: give more normal readings"
             )
-        usual = usual_errors(self.errors(series, scaling)[whole])
+        usual = self.usual_errors(self.errors(series, scaling)[whole])
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
 
     def scores(self, series: Series, calibration: Calibration) -> FloatArray:
         """Return the anomaly scores (T,) of a series under a calibration."""
-        return anomaly_scores(self._channel_scores(series, calibration))
+        return self.combined(self.errors(series, calibration.scaling), calibration.usual, series.segments)
+
+    def usual_errors(self, errors: FloatArray) -> Usual:
+        """Return what errors (T, F) of normal readings are like, for the detector's way to combine channels."""
+        return usual_errors(errors, floor=self.params.error_floor, whitened=self.params.combine == "whitened")
+
+    def combined(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
+        """Return the anomaly scores (T,) of errors (T, F)."""
+        return anomaly_scores(self._by_channel(errors, usual, segments), self.params.combine)
+
+    def calibration_span(
+        self, series: Series, calibration: Calibration, normal: BoolArray, labelled: BoolArray, first: int = 0
+    ) -> CalibrationSpan:
+        """Return the scores of a series and which of them, from row `first` on, count as normal or as labelled (T,)."""
+        counts, known = (
+            reach_mask(rows, series.segment_starts, self.context, self.delay) for rows in (normal, normal | labelled)
+        )
+        counts[:first] = known[:first] = False
+        scores = self.scores(series, calibration)
+        return CalibrationSpan(series.asset, scores, counts, series.segment_starts, known & labelled)
 
     def choose_thresholds(
         self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
@@ -202,20 +245,25 @@ class Detector:
         return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=self.period_s)
 
     def errors(self, series: Series, scaling: Scaling) -> FloatArray:
-        """Return the squared error (T, F) of each reading in scaled units."""
+        """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""
         self._check(series)
-        scaled = scaling.apply(self._ordered(series))
+        scaled = scaling.apply(series.in_order(self.channels))
+        inputs = np.concatenate([scaled, calendar_code(series.stamps, self.runtime.n_calendar)], axis=1)
+        kind = "signed" if self.params.combine == "whitened" else self.params.error
+        forecast = slice(self.window_size - self.runtime.horizon, None)
 
-        def errors_of(starts: IntArray) -> FloatArray:
-            windows = gather_windows(scaled, starts, self.window_size)
-            return np.square(windows - self.runtime.reconstruct(hold_missing(windows)), dtype=np.float64)
+        def errors_at(starts: IntArray) -> FloatArray:
+            windows = gather_windows(inputs, starts, self.window_size)
+            readings = windows[:, forecast, : len(self.channels)]
+            return errors_of(readings, self.runtime.estimate(hold_missing(windows)), kind)
 
         return timestep_errors(
-            errors_of,
+            errors_at,
             series.segments,
             series.positions,
             len(self.channels),
             window_size=self.window_size,
+            horizon=self.runtime.horizon,
             stride=self.params.stride,
             delay=self.params.overlap,
         )
@@ -235,16 +283,12 @@ class Detector:
         """
         return storage.load_detector(Path(directory))
 
-    def _channel_scores(self, series: Series, calibration: Calibration) -> FloatArray:
-        errors = self.errors(series, calibration.scaling)
-        return channel_scores(errors, calibration.usual, series.segments, self.params.smoothing, self.params.lead)
+    def _by_channel(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
+        return channel_scores(usual.relative(errors), segments, self.params.smoothing, self.params.lead)
 
     def _settled(self, series: Series) -> BoolArray:
         everywhere = np.ones(series.n_timesteps, dtype=bool)
         return reach_mask(everywhere, series.segment_starts, self.context, self.delay)
-
-    def _ordered(self, series: Series) -> FloatArray:
-        return series.values[:, [series.channels.index(channel) for channel in self.channels]]
 
     def check_period(self, series: Series, leeway: float = 1.0) -> None:
         """Raise ModelError if a series' period is not the detector's, or more than `leeway` times off."""

@@ -102,13 +102,14 @@ def score_result(
     series: Series,
     channels: tuple[str, ...],
     by_channel: FloatArray,
+    combine: str,
     threshold: float,
     merge_gap: int,
     settled: BoolArray,
     lineage: Mapping[str, str],
 ) -> ScoreResult:
-    """Return the result of channel scores (T, F) at a threshold."""
-    scores, shares = anomaly_scores(by_channel), channel_shares(by_channel)
+    """Return the result of channel scores (T, F), combined as `combine` says, at a threshold."""
+    scores, shares = anomaly_scores(by_channel, combine), channel_shares(by_channel)
     alarms = alarm_mask(scores, threshold, max_gap=merge_gap, segment_starts=series.segment_starts)
     events = tuple(
         Event(

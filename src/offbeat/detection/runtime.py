@@ -1,4 +1,4 @@
-"""ONNX Runtime: windows to their reconstruction, on the CPU.
+"""ONNX Runtime: windows to estimates of their readings, on the CPU.
 
 Sessions are made once and shared; they take batches small enough to stay in the processor's cache.
 """
@@ -17,12 +17,24 @@ SMALL_BATCH = 8  # windows; to wake a second thread for so few takes longer than
 
 
 class Runtime:
-    """A network that reconstructs windows.
+    """A model that estimates readings from the window around them or before them.
 
     Parameters
     ----------
     graph : bytes
-        An ONNX file that maps (N, W, F) float32 to the same shape.
+        An ONNX file that maps windows (N, W, F + C) float32, C calendar columns after the F channels, to estimates
+        (N, H, F) of their last H timesteps, or (N, H, F, 3) with a bound below and above in first and last place.
+
+    Attributes
+    ----------
+    window_size, n_channels : int
+        W and F.
+    horizon : int
+        H: the window size for a model that reconstructs, less for one that forecasts.
+    n_calendar : int
+        C.
+    has_interval : bool
+        Whether the estimates come with bounds.
 
     Raises
     ------
@@ -46,12 +58,14 @@ class Runtime:
             self._session, self._small = session(0), session(1)
         except Exception as error:
             raise ModelError(f"the ONNX graph cannot be loaded ({error}): restore the model folder") from error
-        shape = self._session.get_inputs()[0].shape
-        self.window_size, self.n_channels = int(shape[1]), int(shape[2])
+        given, estimated = self._session.get_inputs()[0].shape, self._session.get_outputs()[0].shape
+        self.window_size, self.horizon, self.n_channels = int(given[1]), int(estimated[1]), int(estimated[2])
+        self.n_calendar = int(given[2]) - self.n_channels
+        self.has_interval = len(estimated) == 4
         self.graph = graph
 
-    def reconstruct(self, windows: FloatArray) -> FloatArray:
-        """Return the reconstruction (N, W, F) of windows (N, W, F), N of at least 1, without NaN."""
+    def estimate(self, windows: FloatArray) -> FloatArray:
+        """Return the estimates for windows (N, W, F + C), N of at least 1, without NaN."""
         # ONNX Runtime aborts the process on a batch of 0 windows
         assert len(windows) > 0, "the caller skips empty batches"
         session = self._small if len(windows) <= SMALL_BATCH else self._session

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offbeat.detection.events import events_of
+from offbeat.detection.events import events_of, merge_events
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 # Of normal blocks that may go over a threshold, however large the budget: alarms are counted, and one that never ends
 # would count once.
 LARGEST_SHARE = 0.1
+# Standard deviations above the mean that `dynamic_threshold` tries; below two most of what it flags is normal.
+DYNAMIC_SIGMAS = np.arange(2.0, 10.5, 0.5)
+LEAST_DROP = 0.13  # from one peak to the next lower one, for the higher to be an anomaly
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,10 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     alarm_rate = min(alarm_rate, -math.log1p(-LARGEST_SHARE) / block_size)
     need = math.ceil(1 / share - 1 - 1e-9)
     if len(own) >= need:
-        return Threshold(_conformal_rank(own, share), "conformal", alarm_rate)
+        return Threshold(conformal_rank(own, share), "conformal", alarm_rate)
     short = f"the budget needs {need} calibration blocks of {block_size} timesteps, got {len(own)}"
     if len(group) >= need:
-        value = max(_conformal_rank(group, share), float(own.max()))
+        value = max(conformal_rank(group, share), float(own.max()))
         warning = f"{short}: borrowed the group's {len(group)}, so the promise holds on average over the group"
         return Threshold(value, "conformal", alarm_rate, warning)
     value = float(max(group.max(), own.max()))
@@ -114,7 +117,7 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     return Threshold(value, "conformal", promised, warning)
 
 
-def _conformal_rank(maxima: FloatArray, share: float) -> float:
+def conformal_rank(maxima: FloatArray, share: float) -> float:
     """Return the smallest maximum that at most `share` of new blocks go over; there are enough of them for that."""
     rank = math.ceil((len(maxima) + 1) * (1 - share) - 1e-9)
     return float(np.sort(maxima)[max(rank, 1) - 1])
@@ -135,3 +138,62 @@ def sigma_threshold(scores: FloatArray, n_sigmas: float) -> Threshold:
     It promises nothing: scores are skewed, and no k fits all machines.
     """
     return Threshold(float(np.nanmean(scores) + n_sigmas * np.nanstd(scores)), "sigma", None)
+
+
+def dynamic_threshold(scores: FloatArray, normal: BoolArray, segment_starts: IntArray, max_gap: int) -> Threshold:
+    """Return the threshold that sets apart the few runs of scores that stand out of a span, if any do.
+
+    For a calibration span that may hold anomalies nobody has labelled, which would raise the other thresholds.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_timesteps,)
+        Not negative; NaN where there is no score.
+    normal : ndarray of shape (n_timesteps,), bool
+        Which of them count, one at least.
+    segment_starts : ndarray of int
+        No run crosses one.
+    max_gap : int
+        In timesteps; runs no further apart are one.
+
+    Returns
+    -------
+    Threshold
+        Of mean + z standard deviations, z in `DYNAMIC_SIGMAS`, the one whose removal of all scores above it gains most,
+        and above the peak of every run that is pruned. If nothing stands out, it is the highest score. It promises
+        nothing: it sees what stands out, whether anomaly or the odd hour of a normal machine.
+
+    Notes
+    -----
+    Hundman et al. 2018, "Detecting spacecraft anomalies using LSTMs and nonparametric dynamic thresholding",
+    arXiv 1802.04431, section 3.2: (Δμ / μ + Δσ / σ) / (flagged timesteps + runs²) is largest; section 3.3: of the
+    runs' peaks, descending, with the highest score of no run at the end, those after the last drop of more than
+    `LEAST_DROP` are pruned. Differs: over one span instead of a moving one; runs close together are one.
+    """
+    counted = np.where(normal, scores, np.nan)
+    best, peaks = _largest_gain(counted, segment_starts, max_gap)
+    if not len(peaks):
+        return Threshold(float(np.nanmax(counted)), "dynamic", None)
+    rest = np.nanmax(counted[~(counted > best)])
+    ladder = np.append(np.sort(peaks)[::-1], rest)
+    drops = np.flatnonzero(ladder[:-1] - ladder[1:] > LEAST_DROP * ladder[:-1])
+    n_kept = drops[-1] + 1 if len(drops) else 0
+    # the highest pruned peak, where it is over the chosen threshold
+    return Threshold(float(max(best, ladder[n_kept])), "dynamic", None)
+
+
+def _largest_gain(scores: FloatArray, segment_starts: IntArray, max_gap: int) -> tuple[float, FloatArray]:
+    """Return the threshold whose flagged scores, when removed, lower mean and deviation most, and its runs' peaks."""
+    known = scores[~np.isnan(scores)]
+    mean, std = known.mean(), known.std()
+    best, best_gain, peaks = math.inf, 0.0, np.empty(0)
+    for threshold in mean + DYNAMIC_SIGMAS * std:
+        rest = known[known <= threshold]
+        if not 0 < len(rest) < len(known):  # nothing over it, nor over higher ones; or all, where only rounding varies
+            break
+        runs = merge_events(events_of(scores > threshold, segment_starts), max_gap, segment_starts)
+        gain = ((mean - rest.mean()) / mean + (std - rest.std()) / std) / (len(known) - len(rest) + len(runs) ** 2)
+        if gain > best_gain:  # of several that flag the same, the lowest
+            best, best_gain = float(threshold), gain
+            peaks = np.array([np.nanmax(scores[start:stop]) for start, stop in runs])
+    return best, peaks

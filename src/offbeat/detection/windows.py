@@ -79,7 +79,7 @@ def hold_missing(windows: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of the same shape
-        Readings before the first of a channel take that first one; a channel without any reading is 0, the mean of
+        Readings before the first of a channel take that first one; a channel without any reading is 0, the middle of
         its training span. These values feed the network; the error of a missing reading stays NaN.
     """
     missing = np.isnan(windows)
@@ -101,6 +101,7 @@ def timestep_errors(
     n_channels: int,
     *,
     window_size: int,
+    horizon: int,
     stride: int,
     delay: int,
 ) -> FloatArray:
@@ -109,17 +110,21 @@ def timestep_errors(
     Parameters
     ----------
     errors_of : callable
-        Takes starts (n,), returns the errors (n, W, F) of those windows; NaN where a reading is missing.
+        Takes starts (n,), returns the errors (n, H, F) of the last `horizon` timesteps of those windows; NaN where a
+        reading is missing.
     segments, positions, window_size, stride
         As in `window_starts`.
     n_channels : int
+    horizon : int
+        In timesteps; stride <= horizon <= window_size.
     delay : int
         In timesteps; stride - 1 <= delay < window_size.
 
     Returns
     -------
     ndarray of shape (n_timesteps, n_channels)
-        NaN where the reading is missing or its segment is shorter than a window.
+        NaN where the reading is missing, its segment is shorter than a window, or it stands at the head of a segment
+        where no window's last `horizon` timesteps reach.
 
     Notes
     -----
@@ -127,8 +132,9 @@ def timestep_errors(
     that covers the timestep votes. The head of a segment, where no window ends so soon, takes the error of the
     segment's first window, and with a stride the tail that of its last; their mean where both cover it.
     """
-    votes = _Sums(len(positions), n_channels, range(window_size - 1 - delay, window_size))
-    spare = _Sums(len(positions), n_channels, range(window_size))
+    head = window_size - horizon  # rows that have no error
+    votes = _Sums(len(positions), n_channels, range(max(window_size - 1 - delay, head), window_size), head)
+    spare = _Sums(len(positions), n_channels, range(head, window_size), head)
     starts, edges = window_starts(segments, positions, window_size, stride), edge_starts(segments, window_size)
     both = starts if stride == 1 else np.union1d(starts, edges)  # every window starts on a stride of 1
     chosen = [(votes, _among(both, starts)), (spare, _among(both, edges))]
@@ -159,28 +165,26 @@ def _among(starts: IntArray, chosen: IntArray) -> BoolArray:
 class _Sums:
     """Sums of the errors of some rows of windows, for each timestep and channel."""
 
-    def __init__(self, n_timesteps: int, n_channels: int, rows: range) -> None:
-        self.rows = rows
+    def __init__(self, n_timesteps: int, n_channels: int, rows: range, head: int) -> None:
+        self.rows, self._head = rows, head  # of windows; errors begin at row `head`
         self.total, self.count = np.zeros((n_timesteps, n_channels)), np.zeros((n_timesteps, n_channels))
         self.reached = np.zeros(n_timesteps, dtype=bool)
 
     def add(self, starts: IntArray, errors: FloatArray) -> None:
-        """Add the errors (n, W, F) of windows that begin at `starts` (n,)."""
+        """Add the errors (n, H, F) of windows that begin at `starts` (n,)."""
         read = ~np.isnan(errors)
         known = np.where(read, errors, 0.0)
         if len(starts) < len(self.rows):
+            inside = slice(self.rows.start - self._head, self.rows.stop - self._head)
             for k, start in enumerate(starts.tolist()):
-                inside, here = (
-                    slice(self.rows.start, self.rows.stop),
-                    slice(start + self.rows.start, start + self.rows.stop),
-                )
+                here = slice(start + self.rows.start, start + self.rows.stop)
                 self.total[here] += known[k, inside]
                 self.count[here] += read[k, inside]
                 self.reached[here] = True
             return
         for row in self.rows:  # within a row the timesteps are distinct, so that += adds each
-            self.total[starts + row] += known[:, row]
-            self.count[starts + row] += read[:, row]
+            self.total[starts + row] += known[:, row - self._head]
+            self.count[starts + row] += read[:, row - self._head]
             self.reached[starts + row] = True
 
     @property

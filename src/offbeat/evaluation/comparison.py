@@ -123,15 +123,17 @@ class Comparison:
         return f"{by_labels}; {agree}{few}."
 
 
-def compare(candidates: Sequence[Candidate], untrained: Detector, params: EvaluateParams, seed: int) -> Comparison:
+def compare(
+    candidates: Sequence[Candidate], untrained: Detector | None, params: EvaluateParams, seed: int
+) -> Comparison:
     """Compare candidates on the events that each finds, with PCA and an untrained network beside them.
 
     Parameters
     ----------
     candidates : sequence of Candidate
         Of the same readings. PCA takes smoothing and threshold rule of the first.
-    untrained : Detector
-        Calibrated for the first candidate's fleet.
+    untrained : Detector or None
+        Calibrated for the first candidate's fleet; None where it is no network.
     params : EvaluateParams
     seed : int
         Of the injected events: the same seed, the same events.
@@ -150,7 +152,8 @@ def compare(candidates: Sequence[Candidate], untrained: Detector, params: Evalua
     if not trials:
         raise ReadingsError(_no_room(ground))
     methods = [network_method(one.name, one.detector) for one in candidates]
-    methods += [pca_method(first.detector, first.fleet, params), network_method(UNTRAINED, untrained)]
+    methods.append(pca_method(first.detector, first.fleet, params))
+    methods += [network_method(UNTRAINED, untrained)] if untrained else []
     shown = {method.name: show(method, method.name, ground, trials) for method in methods}
     ranking = ranked([by_injected(one) for one in shown.values()])
     seconds = {one.name: one.seconds for one in candidates}

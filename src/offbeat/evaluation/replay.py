@@ -15,10 +15,10 @@ from offbeat.assembly import fleet_thresholds
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
 from offbeat.detection.events import alarm_mask, events_of, overlaps
+from offbeat.detection.periods import dominant_period
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
-from offbeat.evaluation.areas import dominant_period
 from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import CalibrateParams, EvaluateParams
@@ -26,7 +26,7 @@ from offbeat.preparation import Prepared
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
-LSTM, UNTRAINED = "lstm_autoencoder", "untrained_network"
+UNTRAINED = "untrained_network"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +94,14 @@ class Replay:
 
 
 def replay_fleet(
-    detector: Detector, untrained: Detector, fleet: Sequence[Prepared], params: EvaluateParams
+    detector: Detector, untrained: Detector | None, fleet: Sequence[Prepared], params: EvaluateParams
 ) -> list[Replay]:
-    """Replay the test span of every asset with every method.
+    """Replay the test span of every asset with every method, the detector first.
 
     Parameters
     ----------
     detector, untrained : Detector
-        Calibrated; the second around the network before training.
+        Calibrated; the second around the network before training, None if there is no such.
     fleet : sequence of Prepared
     params : EvaluateParams
 
@@ -110,12 +110,14 @@ def replay_fleet(
     StageError
         If an asset has no scored timestep in its test span.
     """
-    methods = [network_method(LSTM, detector), network_method(UNTRAINED, untrained)]
-    methods += [
+    methods = [network_method(detector.method, detector)]
+    methods += [network_method(UNTRAINED, untrained)] if untrained else []
+    simple = [
         pca_method(detector, fleet, params),
         _simple_method("moving_average", _moving_average(detector.window_size), detector, fleet),
         _simple_method("random", _random(fleet, params.seed), detector, fleet),
     ]
+    methods += [method for method in simple if method.name != detector.method]
     stretches = [stretch_of(prepared, params) for prepared in fleet]
     return [replay(method, stretch) for method in methods for stretch in stretches]
 
@@ -140,7 +142,7 @@ def pca_method(detector: Detector, fleet: Sequence[Prepared], params: EvaluatePa
     def raw(prepared: Prepared, series: Series) -> FloatArray:
         start, stop = prepared.split.train
         training = prepared.scaled[start:stop][prepared.normal[start:stop]]
-        return pca_scores(prepared.scaling.apply(series.values), training, params.n_components)
+        return pca_scores(prepared.scaling.apply(series), training, params.n_components)
 
     return _simple_method("pca", raw, detector, fleet)
 
@@ -188,7 +190,7 @@ def _simple_method(name: str, raw: _Raw, detector: Detector, fleet: Sequence[Pre
 
 
 def _moving_average(width: int) -> _Raw:
-    return lambda prepared, series: moving_average_scores(prepared.scaling.apply(series.values), series.segments, width)
+    return lambda prepared, series: moving_average_scores(prepared.scaling.apply(series), series.segments, width)
 
 
 def _random(fleet: Sequence[Prepared], seed: int) -> _Raw:

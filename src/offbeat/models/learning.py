@@ -12,12 +12,15 @@ from keras import ops
 
 from offbeat.detection.windows import gather_windows, hold_missing
 from offbeat.params import TrainParams
+from offbeat.preparation import Lesson
 from offbeat.typing import FloatArray, IntArray
+
+QUANTILES = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the loss curve: mean squared errors in scaled units, and the learning rate at its end."""
+    """One row of the loss curve: mean losses in scaled units, and the learning rate at its end."""
 
     epoch: int
     loss: float
@@ -34,36 +37,67 @@ def make_deterministic() -> None:
 
 
 @keras.saving.register_keras_serializable("offbeat")
-def masked_loss(windows: Any, reconstruction: Any) -> Any:
-    """Return the mean squared error over the readings that are not missing (NaN)."""
-    missing = ops.isnan(windows)
-    errors = ops.where(missing, 0.0, ops.square(ops.where(missing, 0.0, windows) - reconstruction))
+def masked_loss(readings: Any, estimates: Any) -> Any:
+    """Return the mean squared error over the readings (N, H, F) that are not missing (NaN).
+
+    Of estimates (N, H, F, 3) those in the middle count.
+    """
+    middle = estimates[..., 1] if len(estimates.shape) == 4 else estimates
+    missing = ops.isnan(readings)
+    return _mean_of_read(ops.square(ops.where(missing, 0.0, readings) - middle), missing)
+
+
+@keras.saving.register_keras_serializable("offbeat")
+def quantile_loss(readings: Any, estimates: Any) -> Any:
+    """Return the mean pinball loss of the 0.1, 0.5 and 0.9 quantile (N, H, F, 3) over readings not missing.
+
+    Notes
+    -----
+    Koenker and Bassett 1978, "Regression quantiles": q · e where the error e is above 0, (q - 1) · e below.
+    """
+    levels = ops.convert_to_tensor(QUANTILES, dtype=estimates.dtype)
+    missing = ops.isnan(readings)
+    errors = ops.expand_dims(ops.where(missing, 0.0, readings), -1) - estimates
+    return _mean_of_read(ops.sum(ops.maximum(levels * errors, (levels - 1) * errors), axis=-1), missing)
+
+
+def _mean_of_read(errors: Any, missing: Any) -> Any:
     read = ops.sum(ops.cast(ops.logical_not(missing), errors.dtype))
-    return ops.sum(errors) / ops.maximum(read, 1.0)
+    return ops.sum(ops.where(missing, 0.0, errors)) / ops.maximum(read, 1.0)
 
 
 class WindowBatches(keras.utils.PyDataset):
-    """Batches drawn at random from all starts; the same seed draws the same batches."""
+    """Batches drawn at random from the starts; the same seed draws the same batches."""
 
-    def __init__(
-        self, values: FloatArray, starts: IntArray, window_size: int, batch_size: int, n_batches: int, seed: int
-    ) -> None:
+    def __init__(self, lesson: Lesson, window_size: int, horizon: int, params: TrainParams) -> None:
         super().__init__()
-        self._values, self._starts, self._window_size = values, starts, window_size
-        self._batch_size, self._n_batches, self._seed = batch_size, n_batches, seed
+        self._lesson, self._window_size, self._horizon, self._params = lesson, window_size, horizon, params
         self._epoch = 0
 
     def __len__(self) -> int:
-        return self._n_batches
+        return self._params.steps_per_epoch
 
     def __getitem__(self, batch: int) -> tuple[FloatArray, FloatArray]:
-        rng = np.random.default_rng((self._seed, self._epoch, batch))
-        windows = gather_windows(self._values, rng.choice(self._starts, self._batch_size), self._window_size)
-        return hold_missing(windows), windows
+        lesson, params = self._lesson, self._params
+        rng = np.random.default_rng((params.seed, self._epoch, batch))
+        starts = rng.choice(lesson.starts, params.batch_size)
+        inputs, readings = inputs_and_readings(lesson, starts, self._window_size, self._horizon)
+        if params.noise:
+            inputs = inputs.copy()
+            inputs[..., : lesson.n_channels] += rng.normal(0, params.noise, (*inputs.shape[:2], lesson.n_channels))
+        return inputs, readings
 
     def on_epoch_end(self) -> None:
         """Move on, so that the next epoch draws other batches."""
         self._epoch += 1
+
+
+def inputs_and_readings(
+    lesson: Lesson, starts: IntArray, window_size: int, horizon: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return windows (N, W, F + C) without gaps, and the readings (N, H, F) to estimate, NaN where missing."""
+    windows = gather_windows(lesson.values, starts, window_size)
+    return hold_missing(windows), windows[:, window_size - horizon :, : lesson.n_channels]
 
 
 class _Report(keras.callbacks.Callback):
@@ -82,24 +116,14 @@ class _Report(keras.callbacks.Callback):
         self._report(row)
 
 
-def learn(
-    model: keras.Model,
-    values: FloatArray,
-    starts: IntArray,
-    held_out_starts: IntArray,
-    params: TrainParams,
-    report: Callable[[Epoch], None],
-) -> list[Epoch]:
-    """Train `model` in place on windows of `values` and return its loss curve.
+def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Callable[[Epoch], None]) -> list[Epoch]:
+    """Train `model` in place and return its loss curve.
 
     Parameters
     ----------
     model : keras.Model
-        Maps windows (N, W, F) to their reconstruction.
-    values : ndarray of shape (n_timesteps, n_channels), float32
-        Scaled readings of all assets, one after another; NaN where missing.
-    starts, held_out_starts : ndarray of int
-        Windows to learn from, and windows that decide when to stop.
+        Maps windows (N, W, F + C) to estimates (N, H, F) or (N, H, F, 3).
+    lesson : Lesson
     params : TrainParams
         An epoch is `steps_per_epoch` batches drawn at random. `learning_rate` is the peak of a one-cycle schedule: a
         tenth of the steps up, the rest down along a cosine. After `patience` epochs without a better held-out loss
@@ -108,15 +132,14 @@ def learn(
         Takes each finished epoch.
     """
     keras.utils.set_random_seed(params.seed)
-    window_size = model.input_shape[1]
+    window_size, horizon = model.input_shape[1], model.output_shape[1]
     optimizer = keras.optimizers.Adam(_one_cycle(params), clipnorm=params.clip_norm)
-    model.compile(optimizer=optimizer, loss=masked_loss)
-    held_out = gather_windows(values, held_out_starts, window_size)
+    model.compile(optimizer=optimizer, loss=quantile_loss if params.output == "quantiles" else masked_loss)
     reporter = _Report(report)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
     model.fit(
-        WindowBatches(values, starts, window_size, params.batch_size, params.steps_per_epoch, params.seed),
-        validation_data=(hold_missing(held_out), held_out),
+        WindowBatches(lesson, window_size, horizon, params),
+        validation_data=inputs_and_readings(lesson, lesson.held_out_starts, window_size, horizon),
         validation_batch_size=256,
         epochs=params.epochs,
         callbacks=[reporter, stop],

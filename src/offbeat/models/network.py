@@ -1,42 +1,67 @@
-"""One network over all assets of a group: built, trained, exported, and how much it has learnt."""
+"""One model over all assets of a group: built, trained or fitted, exported, and how much it has learnt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
 
 from offbeat.detection.runtime import Runtime
-from offbeat.detection.windows import covered, gather_windows, hold_missing
-from offbeat.models.export import export_autoencoder
-from offbeat.models.learning import Epoch, learn, make_deterministic
-from offbeat.models.recurrent import build_autoencoder, has_linear_part, start_linear_part
+from offbeat.detection.windows import covered
+from offbeat.models.classical import (
+    last_value_graph,
+    matrix_profile_graph,
+    mean_graph,
+    moving_average_graph,
+    nearest_windows_graph,
+    row_pca_graph,
+    sub_pca_graph,
+)
+from offbeat.models.dense import build_dense
+from offbeat.models.export import export_network
+from offbeat.models.learning import Epoch, inputs_and_readings, learn, make_deterministic
+from offbeat.models.linear import has_linear_part, start_linear_part
+from offbeat.models.recurrent import build_autoencoder, build_forecaster
 from offbeat.params import TrainParams
-from offbeat.typing import FloatArray, IntArray
+from offbeat.preparation import Lesson
+from offbeat.typing import FloatArray
+
+BATCH_SIZE = 256  # windows
+BUILDERS = {
+    "recurrent_autoencoder": build_autoencoder,
+    "recurrent_forecaster": build_forecaster,
+    "dense_autoencoder": build_dense,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network and how it learnt.
+    """A model and how it learnt.
 
     Attributes
     ----------
-    keras_model : keras.Model
-    graph, untrained_graph : bytes
-        ONNX files of the network, and of the same network before training.
-    epochs : list of Epoch
-        The loss curve.
+    graph : bytes
+        ONNX file of the model.
     explained_variance : ndarray of shape (F,)
         Of each channel on held-out normal windows: 1 - squared error / variance; NaN for a channel that stands still.
+    keras_model : keras.Model or None
+        None, as is the next, for a model that is fitted at once.
+    untrained_graph : bytes or None
+        ONNX file of the same network before training.
+    epochs : list of Epoch
+        The loss curve.
+    n_trimmed : int
+        Windows that were left out of a second training.
     """
 
-    keras_model: keras.Model
     graph: bytes
-    untrained_graph: bytes
-    epochs: list[Epoch]
     explained_variance: FloatArray
+    keras_model: keras.Model | None = None
+    untrained_graph: bytes | None = None
+    epochs: list[Epoch] = field(default_factory=list)
+    n_trimmed: int = 0
 
     @property
     def overall_explained_variance(self) -> float:
@@ -45,63 +70,106 @@ class Trained:
         return float(known.mean()) if len(known) else 0.0
 
 
-def train_network(
-    values: FloatArray,
-    starts: IntArray,
-    held_out_starts: IntArray,
-    window_size: int,
-    params: TrainParams,
-    report: Callable[[Epoch], None] | None = None,
+def train_model(
+    lesson: Lesson, window_size: int, params: TrainParams, report: Callable[[Epoch], None] | None = None
 ) -> Trained:
-    """Train one autoencoder.
+    """Train a network, or fit a simple model at once.
 
     Parameters
     ----------
-    values : ndarray of shape (n_timesteps, n_channels), float32
-        Scaled readings of all assets, one after another; NaN where missing.
-    starts, held_out_starts : ndarray of int
-        Windows to learn from, and windows that decide when to stop.
+    lesson : Lesson
     window_size : int
-        In timesteps.
+        In timesteps; models of a single row take 1 whatever it is.
     params : TrainParams
     report : callable, optional
         Takes each finished epoch.
     """
+    if not params.is_trained:
+        graph = fitted_graph(lesson, window_size, params)
+        return Trained(graph, explained_variance(Runtime(graph), lesson))
     make_deterministic()
-    n_timesteps, n_channels = values.shape
-    model = build_autoencoder(
-        window_size,
-        n_channels,
-        units=params.units,
-        latent_size=params.latent_size,
-        position_size=params.position_size,
-        seed=params.seed,
-        linear_size=min(params.linear_size, n_channels - 1),
-    )
-    untrained_graph = export_autoencoder(model)
-    if has_linear_part(model):
-        start_linear_part(model, values[covered(starts, window_size, n_timesteps)])
-    epochs = learn(model, values, starts, held_out_starts, params, report or (lambda _: None))
-    graph = export_autoencoder(model)
-    explained = explained_variance(Runtime(graph), gather_windows(values, held_out_starts, window_size))
-    return Trained(model, graph, untrained_graph, epochs, explained)
+    model = _built(lesson, window_size, params)
+    untrained_graph, epochs, kept = export_network(model), [], lesson
+    _start(model, lesson)
+    epochs = learn(model, lesson, params, report or (lambda _: None))
+    if params.trim_share:
+        kept = trimmed(lesson, Runtime(export_network(model)), params.trim_share)
+        model = _built(lesson, window_size, params)
+        _start(model, kept)
+        epochs = learn(model, kept, params, report or (lambda _: None))
+    graph = export_network(model)
+    n_trimmed = len(lesson.starts) - len(kept.starts)
+    return Trained(graph, explained_variance(Runtime(graph), lesson), model, untrained_graph, epochs, n_trimmed)
 
 
-def explained_variance(runtime: Runtime, windows: FloatArray) -> FloatArray:
-    """Return 1 - squared error / variance of each channel (F,) over windows (N, W, F), missing readings left out.
+def fitted_graph(lesson: Lesson, window_size: int, params: TrainParams) -> bytes:
+    """Return the ONNX file of a model that is fitted at once."""
+    readings, starts, n_channels = lesson.readings, lesson.starts, lesson.n_channels
+    if params.model == "row_pca":
+        return row_pca_graph(readings[covered(starts, window_size, len(readings))], params.linear_size)
+    if params.model == "sub_pca":
+        return sub_pca_graph(readings, starts, window_size, params.latent_size)
+    if params.model == "nearest_windows":
+        return nearest_windows_graph(readings, starts, window_size, params.n_neighbours)
+    if params.model == "matrix_profile":
+        return matrix_profile_graph(readings, starts, window_size, params.n_neighbours)
+    if params.model == "moving_average":
+        return moving_average_graph(window_size, n_channels)
+    return {"last_value": last_value_graph, "mean": mean_graph}[params.model](n_channels)
+
+
+def trimmed(lesson: Lesson, runtime: Runtime, share: float) -> Lesson:
+    """Return a lesson without that share of its windows to learn from that a model reconstructs worst.
+
+    At least one window stays.
+    """
+    errors = window_errors(runtime, lesson)
+    n_kept = max(1, round(len(errors) * (1 - share)))
+    kept = np.sort(np.argsort(errors, kind="stable")[:n_kept])
+    return replace(lesson, starts=lesson.starts[kept])
+
+
+def window_errors(runtime: Runtime, lesson: Lesson) -> FloatArray:
+    """Return the mean squared error (n,) of each window to learn from; 0 where nothing was read."""
+    means = []
+    for first in range(0, len(lesson.starts), BATCH_SIZE):
+        starts = lesson.starts[first : first + BATCH_SIZE]
+        inputs, readings = inputs_and_readings(lesson, starts, runtime.window_size, runtime.horizon)
+        errors = np.square(readings - _middle(runtime, inputs))
+        read = ~np.isnan(errors)
+        means.append(np.where(read, errors, 0.0).sum(axis=(1, 2)) / np.maximum(read.sum(axis=(1, 2)), 1))
+    return np.concatenate(means)
+
+
+def explained_variance(runtime: Runtime, lesson: Lesson) -> FloatArray:
+    """Return 1 - squared error / variance of each channel (F,) over the held-out windows, missing readings left out.
 
     NaN for a channel that stands still or was never read.
     """
-    inputs = hold_missing(windows)
-    errors = np.concatenate(
-        [
-            np.square(windows[i : i + 256] - runtime.reconstruct(inputs[i : i + 256]))
-            for i in range(0, len(windows), 256)
-        ]
-    )
-    flat = windows.reshape(-1, windows.shape[2]).astype(np.float64)
+    errors, seen = [], []
+    for first in range(0, len(lesson.held_out_starts), BATCH_SIZE):
+        starts = lesson.held_out_starts[first : first + BATCH_SIZE]
+        inputs, readings = inputs_and_readings(lesson, starts, runtime.window_size, runtime.horizon)
+        errors.append(np.square(readings - _middle(runtime, inputs)).reshape(-1, lesson.n_channels))
+        seen.append(readings.reshape(-1, lesson.n_channels))
+    error, flat = np.concatenate(errors), np.concatenate(seen).astype(np.float64)
     moves = np.fmin.reduce(flat) < np.fmax.reduce(flat)  # rounding leaves a constant some variance; false for NaN
-    result = np.full(windows.shape[2], np.nan)
-    error = np.nanmean(errors.reshape(flat.shape)[:, moves], axis=0)
-    result[moves] = 1 - error / np.nanvar(flat[:, moves], axis=0)
+    result = np.full(lesson.n_channels, np.nan)
+    result[moves] = 1 - np.nanmean(error[:, moves], axis=0) / np.nanvar(flat[:, moves], axis=0)
     return result
+
+
+def _middle(runtime: Runtime, inputs: FloatArray) -> FloatArray:
+    estimates = runtime.estimate(inputs)
+    return estimates[..., 1] if runtime.has_interval else estimates
+
+
+def _built(lesson: Lesson, window_size: int, params: TrainParams) -> keras.Model:
+    n_calendar = lesson.values.shape[1] - lesson.n_channels
+    return BUILDERS[params.model](window_size, lesson.n_channels, params, n_calendar)
+
+
+def _start(model: keras.Model, lesson: Lesson) -> None:
+    if has_linear_part(model):
+        readings = lesson.readings
+        start_linear_part(model, readings[covered(lesson.starts, model.input_shape[1], len(readings))])

@@ -1,10 +1,10 @@
-"""The LSTM autoencoder: a window of readings in, the same window out through a narrow code.
+"""Recurrent networks: an autoencoder of windows, and a forecaster of their last timesteps.
 
-The decoder sees the code beside a sinusoidal position code at each timestep. Without it a repeated code
+The autoencoder's decoder sees the code beside a sinusoidal position code at each timestep. Without it a repeated code
 carries no clock, and windows longer than about twenty timesteps are hardly learnt.
 
-Beside it a linear part may carry what the channels have in common at each timestep, such as the load, which the
-narrow code would blur: the recurrent part then only adds what is missing.
+Both take windows (N, W, F + C), C calendar columns after the F channels, and give estimates (N, H, F) of the last H
+timesteps, or (N, H, F, 3) with a lower and an upper bound around them; H is W for an autoencoder.
 """
 
 from __future__ import annotations
@@ -12,102 +12,74 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
-from keras import layers, ops
+from keras import layers
 
-from offbeat.typing import FloatArray
+from offbeat.models.heads import estimates_at_once, estimates_of_steps
+from offbeat.models.layers import FusedLSTM, InOrderOfTime, Part, RepeatWithPosition, Rollout
+from offbeat.models.linear import add_linear_part
+from offbeat.params import TrainParams
 
 
-def position_code(window_size: int, size: int) -> FloatArray:
-    """Sine and cosine of each timestep at wavelengths from two windows down to four timesteps.
+def build_autoencoder(window_size: int, n_channels: int, params: TrainParams, n_calendar: int = 0) -> keras.Model:
+    """Return an untrained autoencoder, its weights drawn from `params.seed`.
 
-    Parameters
-    ----------
-    window_size : int
-        Timesteps in a window.
-    size : int
-        Columns; even.
-
-    Returns
-    -------
-    ndarray of shape (window_size, size)
-
-    Notes
-    -----
-    Vaswani et al. 2017, "Attention is all you need", section 3.5.
-    Differs: the wavelengths span the window instead of 2π…10000·2π, for no window here has 10,000 timesteps.
+    The encoder reads the readings with the widths `params.units`, one layer each, the decoder gives them back with the
+    same in reverse order; calendar columns go to the decoder alone, which must not be told the readings otherwise. The
+    cells use tanh and sigmoid, for which a GPU has a fused kernel. With a `linear_size` K of at least 1 a linear part
+    F → K → F of each timestep alone, without bias, is added to the recurrent part; it says 0 until it is started or
+    trained.
     """
-    wavelengths = np.geomspace(2 * window_size, 4, size // 2)
-    angles = 2 * np.pi * np.arange(window_size)[:, None] / wavelengths  # (W, size / 2)
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    keras.utils.set_random_seed(params.seed)
+    windows = layers.Input((window_size, n_channels + n_calendar), name="windows")
+    readings = _columns(windows, 0, n_channels, "readings") if n_calendar else windows
+    last = _stack(readings, params.widths, params, "encoder", sequences=False)
+    code = layers.Dense(params.latent_size, name="code")(last)
+    decoder_input = RepeatWithPosition(window_size, params.position_size, name="repeat")(code)
+    if n_calendar:
+        calendar = _columns(windows, n_channels, n_channels + n_calendar, "calendar")
+        decoder_input = layers.Concatenate(name="decoder_input")([decoder_input, calendar])
+    hidden = _stack(decoder_input, params.widths[::-1], params, "decoder", sequences=True)
+    estimates = add_linear_part(readings, estimates_of_steps(hidden, n_channels, params), params.linear_size)
+    return keras.Model(windows, estimates, name="recurrent_autoencoder")
 
 
-@keras.saving.register_keras_serializable("offbeat")
-class RepeatWithPosition(layers.Layer):
-    """Repeat a code (N, L) at each of `window_size` timesteps beside the position code: (N, W, L + P)."""
+def build_forecaster(window_size: int, n_channels: int, params: TrainParams, n_calendar: int = 0) -> keras.Model:
+    """Return an untrained forecaster of the last `params.horizon` timesteps of a window from those before them.
 
-    def __init__(self, window_size: int, position_size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.window_size = window_size
-        self.position_size = position_size
-
-    def call(self, code: Any) -> Any:
-        """Return the decoder's input for a batch of codes."""
-        position = ops.convert_to_tensor(position_code(self.window_size, self.position_size).astype("float32"))
-        n_windows = ops.shape(code)[0]
-        repeated = ops.repeat(ops.expand_dims(code, 1), self.window_size, axis=1)  # (N, W, L)
-        positions = ops.broadcast_to(position, (n_windows, self.window_size, self.position_size))
-        return ops.concatenate([repeated, positions], axis=2)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor needs, for the `.keras` file."""
-        return {**super().get_config(), "window_size": self.window_size, "position_size": self.position_size}
-
-
-def build_autoencoder(
-    window_size: int,
-    n_channels: int,
-    *,
-    units: int,
-    latent_size: int,
-    position_size: int,
-    seed: int,
-    linear_size: int = 0,
-) -> keras.Model:
-    """Return an untrained autoencoder of windows (N, W, F), its weights drawn from `seed`.
-
-    The cells use tanh and sigmoid, for which a GPU has a fused kernel. With a `linear_size` K of at least 1 a linear
-    part F → K → F of each timestep alone, without bias, is added to the recurrent part; it says 0 until it is started
-    or trained.
+    A direct one gives all steps at once from the last hidden state; a recursive one gives one step, reads its own
+    forecast, and so on.
     """
-    keras.utils.set_random_seed(seed)
-    windows = layers.Input((window_size, n_channels), name="windows")
-    code = layers.Dense(latent_size, name="code")(layers.LSTM(units, name="encoder")(windows))
-    decoder_input = RepeatWithPosition(window_size, position_size, name="repeat")(code)
-    hidden = layers.LSTM(units, return_sequences=True, name="decoder")(decoder_input)
-    reconstruction = layers.Dense(n_channels, name="reconstruction")(hidden)
-    if linear_size:
-        linear_code = layers.Dense(linear_size, use_bias=False, name="linear_code")(windows)  # (N, W, K)
-        silent = layers.Dense(n_channels, use_bias=False, kernel_initializer="zeros", name="linear_part")
-        linear_part = silent(linear_code)
-        reconstruction = layers.Add(name="sum")([reconstruction, linear_part])
-    return keras.Model(windows, reconstruction, name="lstm_autoencoder")
+    keras.utils.set_random_seed(params.seed)
+    windows = layers.Input((window_size, n_channels + n_calendar), name="windows")
+    n_columns = n_channels + n_calendar if params.strategy == "direct" else n_channels
+    past = Part((0, window_size - params.horizon), (0, n_columns), name="past")(windows)
+    if params.strategy == "recursive":
+        estimates = Rollout(params.widths[0], params.horizon, name="forecast")(past)
+    else:
+        last = _stack(past, params.widths, params, "encoder", sequences=False)
+        estimates = estimates_at_once(last, params.horizon, n_channels, params)
+    return keras.Model(windows, estimates, name="recurrent_forecaster")
 
 
-def has_linear_part(model: keras.Model) -> bool:
-    """Return whether an autoencoder was built with a linear part."""
-    return any(layer.name == "linear_part" for layer in model.layers)
+def _columns(windows: Any, start: int, stop: int, name: str) -> Any:
+    return Part((0, windows.shape[1]), (start, stop), name=name)(windows)
 
 
-def start_linear_part(model: keras.Model, rows: FloatArray) -> None:
-    """Set the linear part of an autoencoder, in place, to the principal components of rows (n, F).
+def _stack(inputs: Any, widths: tuple[int, ...], params: TrainParams, name: str, *, sequences: bool) -> Any:
+    """Return the hidden states (N, W, U) of layers of these widths, or the last layer's last one (N, U)."""
+    hidden = inputs
+    for k, units in enumerate(widths):
+        own_name = name if k == 0 else f"{name}_{k + 1}"
+        hidden = _layer(hidden, units, params, own_name, sequences=sequences or k < len(widths) - 1)
+    return hidden
 
-    The components are those around 0, the mean of each training span; a missing reading counts as 0. From random
-    weights the few steps of a training do not find them reliably.
-    """
-    code, part = model.get_layer("linear_code"), model.get_layer("linear_part")
-    filled = np.nan_to_num(rows, nan=0.0).astype(np.float64)
-    _, vectors = np.linalg.eigh(filled.T @ filled)  # columns in order of ascending variance
-    components = vectors[:, : -code.units - 1 : -1]  # (F, K)
-    code.set_weights([components])
-    part.set_weights([components.T])
+
+def _layer(inputs: Any, units: int, params: TrainParams, name: str, *, sequences: bool) -> Any:
+    kind = FusedLSTM if params.cell == "lstm" else layers.GRU
+    forward = kind(units, return_sequences=sequences, name=name)(inputs)
+    if params.direction == "forward":
+        return forward
+    backward = kind(units, return_sequences=sequences, go_backwards=True, name=f"{name}_backward")(inputs)
+    if sequences:
+        backward = InOrderOfTime(name=f"{name}_in_order")(backward)
+    return layers.Concatenate(name=f"{name}_both")([forward, backward])

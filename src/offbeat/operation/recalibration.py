@@ -56,7 +56,8 @@ def recalibrate(
     detector : Detector
         Stays as it is.
     folder : Folder
-        Readings on the detector's period; what its labels and exclusions name is not normal.
+        Readings on the detector's period; what its labels and exclusions name is not normal. Only the methods that
+        choose by labels look at the scores of its labels.
     learnt_until : mapping of asset to stamp
         The last row of each asset's training span; an asset that is not in it never was in training, and all of its
         readings count.
@@ -86,7 +87,7 @@ def recalibrate(
         if series.asset not in detector.assets:
             continue
         try:
-            span = _span(detector, series, learnt_until.get(series.asset), [*folder.labels, *folder.exclude, *doubtful])
+            span = _span(detector, series, learnt_until.get(series.asset), folder, doubtful)
         except (ReadingsError, ModelError) as error:
             problems[series.asset] = str(error)
             continue
@@ -142,19 +143,20 @@ def _wanted(detector: Detector, assets: Collection[str] | None) -> set[str]:
     return wanted
 
 
-def _span(detector: Detector, series: Series, learnt_until: int | None, not_normal: Sequence[Span]) -> CalibrationSpan:
-    """Return the scores of an asset, and which of them rest on normal readings after its training span alone."""
-    normal = ~span_mask(series, not_normal)
-    if learnt_until is not None:
-        normal &= series.stamps > learnt_until
-    scores = detector.scores(series, detector.assets[series.asset])
-    counts = reach_mask(normal, series.segment_starts, detector.context, detector.delay)
-    if np.isnan(scores[counts]).all():
+def _span(
+    detector: Detector, series: Series, learnt_until: int | None, folder: Folder, doubtful: Sequence[Span]
+) -> CalibrationSpan:
+    """Return the scores of an asset, and which of them rest on known readings after its training span alone."""
+    later = np.ones(series.n_timesteps, dtype=bool) if learnt_until is None else series.stamps > learnt_until
+    normal = later & ~span_mask(series, [*folder.labels, *folder.exclude, *doubtful])
+    labelled = later & span_mask(series, folder.labels) & ~span_mask(series, folder.exclude)
+    span = detector.calibration_span(series, detector.assets[series.asset], normal, labelled)
+    if np.isnan(span.normal_scores).all():
         need = detector.context + detector.delay + 1
         raise ReadingsError(
             f"no score rests on normal readings since its training span alone, which takes {need} of them in a row"
         )
-    return CalibrationSpan(series.asset, scores, counts, series.segment_starts)
+    return span
 
 
 def _params(detector: Detector, asset: str) -> CalibrateParams:

@@ -10,7 +10,7 @@ import numpy as np
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
 from offbeat.evaluation.areas import precision_recall_curve
-from offbeat.evaluation.replay import LSTM, Replay, replay_fleet, summarize
+from offbeat.evaluation.replay import UNTRAINED, Replay, replay_fleet, summarize
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams
 from offbeat.preparation import Prepared
@@ -35,29 +35,41 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
     fleet, card = read_prepared(root / PREPARED)
     detector = Detector.load(root / DETECTOR)
     prepare = PrepareParams.model_validate(card["prepare"])
-    with whole(root / MODEL / "untrained.onnx"):
-        untrained_graph = (root / MODEL / "untrained.onnx").read_bytes()
-        untrained = assemble(untrained_graph, fleet, prepare, detector.params, detector.lineage)
-    calibrate_fleet(untrained, fleet)
+    untrained = _untrained(root, detector, fleet, prepare)
     replays = replay_fleet(detector, untrained, fleet, evaluate)
-    methods = summarize(replays)
+    baselines = summarize(replays)
+    own = baselines.pop(detector.method)
     with new_directory(root / SCORES) as scratch:
         for prepared in fleet:
             _write_scores(scratch, detector, prepared)
-    write_csv(root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), _curves(fleet, replays))
+    write_csv(
+        root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), _curves(fleet, replays, detector.method)
+    )
     write_json(
         root / METRICS,
         {
             "training": read_json(root / MODEL / "training.json"),
-            "fleet": methods[LSTM],
-            "baselines": {method: metrics for method, metrics in methods.items() if method != LSTM},
-            "assets": {replay.asset: replay.metrics for replay in replays if replay.method == LSTM},
+            "method": detector.method,
+            "fleet": own,
+            "baselines": baselines,
+            "assets": {replay.asset: replay.metrics for replay in replays if replay.method == detector.method},
         },
     )
-    own = methods[LSTM]
     false_alarms = count(int(own["false_alarms"]), "false alarm")
     found = f"{own['n_events_found']} of {own['n_events']} events found, {false_alarms}"
-    return [f"{found}; VUS-PR {own['vus_pr']:.3f}, untrained {methods['untrained_network']['vus_pr']:.3f}"]
+    beside = f", untrained {baselines[UNTRAINED]['vus_pr']:.3f}" if untrained else ""
+    return [f"{found}; VUS-PR {own['vus_pr']:.3f}{beside}"]
+
+
+def _untrained(root: Path, detector: Detector, fleet: list[Prepared], prepare: PrepareParams) -> Detector | None:
+    """Return the detector around the network before training, calibrated; None if the model is no network."""
+    path = root / MODEL / "untrained.onnx"
+    if (root / MODEL / "model.onnx").exists() and not path.exists():
+        return None
+    with whole(path):
+        untrained = assemble(path.read_bytes(), fleet, prepare, detector.params, detector.lineage)
+    calibrate_fleet(untrained, fleet)
+    return untrained
 
 
 def _write_scores(directory: Path, detector: Detector, prepared: Prepared) -> None:
@@ -67,9 +79,9 @@ def _write_scores(directory: Path, detector: Detector, prepared: Prepared) -> No
     frame.to_parquet(directory / f"{prepared.series.asset}.parquet")
 
 
-def _curves(fleet: Sequence[Prepared], replays: Sequence[Replay]) -> list[tuple[object, ...]]:
+def _curves(fleet: Sequence[Prepared], replays: Sequence[Replay], method: str) -> list[tuple[object, ...]]:
     """Return the precision–recall curve of each asset that has an event in its test span."""
-    scores = {replay.asset: replay.scores for replay in replays if replay.method == LSTM}
+    scores = {replay.asset: replay.scores for replay in replays if replay.method == method}
     rows: list[tuple[object, ...]] = []
     for prepared in fleet:
         asset, (start, stop) = prepared.series.asset, prepared.split.test

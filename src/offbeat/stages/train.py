@@ -1,4 +1,4 @@
-"""artifacts/prepared/ to artifacts/model/: one network over all assets, as Keras and as ONNX file."""
+"""artifacts/prepared/ to artifacts/model/: one model over all assets, as ONNX file and, a network, as Keras file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offbeat.files import new_directory, write_csv, write_json
-from offbeat.models.network import Trained, train_network
+from offbeat.models.network import Trained, train_model
 from offbeat.params import TrainParams
 from offbeat.preparation import laid_end_to_end
 from offbeat.reporting import learning_warning
@@ -21,27 +21,31 @@ if TYPE_CHECKING:
 def run(train: TrainParams, *, root: Path, report: Callable[[Epoch], None] | None = None) -> list[str]:
     """Train on the prepared windows; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
-    trained = train_network(*laid_end_to_end(fleet), card["prepare"]["window_size"], train, report)
+    trained = train_model(laid_end_to_end(fleet, train.calendar), card["prepare"]["window_size"], train, report)
     with new_directory(root / MODEL) as scratch:
-        trained.keras_model.save(scratch / "model.keras")
         (scratch / "model.onnx").write_bytes(trained.graph)
-        (scratch / "untrained.onnx").write_bytes(trained.untrained_graph)
+        if trained.keras_model is not None and trained.untrained_graph is not None:
+            trained.keras_model.save(scratch / "model.keras")
+            (scratch / "untrained.onnx").write_bytes(trained.untrained_graph)
         (scratch / "train.json").write_text(json.dumps(train.model_dump(), indent=1) + "\n", encoding="utf-8")
         rows = [(e.epoch, e.loss, e.held_out_loss, e.learning_rate) for e in trained.epochs]
         write_csv(scratch / "loss.csv", ("epoch", "loss", "held_out_loss", "learning_rate"), rows)
         write_json(scratch / "training.json", _metrics(trained, card["channels"]))
     explained = f"{trained.overall_explained_variance:.1%} of the variance of held-out normal readings"
-    lines = [f"{len(trained.epochs)} epochs; the network explains {explained}"]
+    how = f"{len(trained.epochs)} epochs; the network" if train.is_trained else f"{train.model}, fitted at once,"
+    lines = [f"{how} explains {explained}"]
+    if trained.n_trimmed:
+        lines.append(f"the worst-reconstructed {trained.n_trimmed} windows were left out of a second training")
     warning = learning_warning(trained.overall_explained_variance)
     return [*lines, f"warning: {warning}"] if warning else lines
 
 
 def _metrics(trained: Trained, channels: list[str]) -> dict[str, object]:
-    best = min(trained.epochs, key=lambda epoch: epoch.held_out_loss)
+    best = min(trained.epochs, key=lambda epoch: epoch.held_out_loss, default=None)
     return {
         "epochs": len(trained.epochs),
-        "loss": best.loss,
-        "held_out_loss": best.held_out_loss,
+        "loss": best and best.loss,
+        "held_out_loss": best and best.held_out_loss,
         "explained_variance": trained.overall_explained_variance,
         "explained_variance_by_channel": dict(zip(channels, trained.explained_variance.tolist(), strict=True)),
     }
