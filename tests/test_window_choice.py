@@ -36,11 +36,15 @@ def test_a_window_that_is_given_is_taken_and_nothing_said(make_series):
 @pytest.mark.parametrize(
     ("periods", "window_size", "said"),
     [
-        ((40, 40, 40), 40, "40 timesteps, chosen as the median of the periods, 40, that 3 of 3 channels show"),
-        ((40, 60, 90), 60, "60 timesteps, chosen as the median of the periods, 60, that 3 of 3 channels show"),
+        ((40, 40, 40), 40, "40 timesteps, chosen because 40 is the median of the periods that 3 of 3 channels show"),
+        ((40, 60, 90), 60, "60 timesteps, chosen because 60 is the median of the periods that 3 of 3 channels show"),
         ((None, 50, None), 50, "that 1 of 3 channels show"),
-        ((10, 10, 10), 24, "10, that 3 of 3 channels show, but at least 24 and at most 128"),
-        ((200, 200, 200), 128, "that 3 of 3 channels show, but at least 24 and at most 128"),
+        (
+            (10, 10, 10),
+            24,
+            "10 is the median of the periods that 3 of 3 channels show, and it must be at least 24",
+        ),
+        ((200, 200, 200), 128, "3 of 3 channels show, and it must be at least 24, at most 128"),
         ((None, None, None), 32, "32 timesteps, chosen because no channel shows a clear period"),
     ],
 )
@@ -82,3 +86,17 @@ def test_a_channel_without_a_reading_has_no_say(humming):
 def test_readings_too_short_for_any_window_are_refused(make_series):
     with pytest.raises(ReadingsError, match=r"'pump-1': its held-out span has .* rows and needs 24"):
         choose_window(Folder((make_series(60),)), section())
+
+
+def test_the_window_is_no_longer_than_the_spans_have_room_for(humming):
+    # of 600 rows the held-out span has 0.6 x 0.15 = 54
+    params, [line] = choose_window(Folder((humming(90, 90, 90, n=600),)), section())
+    assert params.window_size == 54
+    assert "and as short as the spans" in line
+
+
+def test_no_rhythm_is_sought_over_a_long_gap(humming):
+    series = humming(40, 40, 40)
+    keep = np.r_[0:300, 320:1000]  # half a period left out
+    cut = replace(series, values=series.values[keep], stamps=series.stamps[keep], segment_starts=np.array([0, 300]))
+    assert choose_window(Folder((cut,)), section())[0].window_size == pytest.approx(40, abs=1)

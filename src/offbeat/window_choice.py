@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from offbeat.detection.periods import clear_period
+from offbeat.errors import ReadingsError
 from offbeat.params import CHOSEN_WINDOWS, PrepareParams, PrepareSection
 from offbeat.preparation import split_of
 from offbeat.readings.folder import Folder
@@ -17,8 +18,9 @@ WITHOUT_PERIOD = 32  # timesteps
 def choose_window(folder: Folder, section: PrepareSection) -> tuple[PrepareParams, list[str]]:
     """Return the params with a window, and in a line which one was chosen and why; none if it was given.
 
-    The choice is the median, over all channels of all assets, of the periods in which the normal readings of
-    the training span clearly repeat themselves, within `CHOSEN_WINDOWS`; channels without a clear one have no say.
+    The choice is the median, over all channels of all assets, of the periods in which the readings of the training span
+    clearly repeat themselves, within `CHOSEN_WINDOWS` and as the spans have room; channels without a clear one have no
+    say.
 
     Raises
     ------
@@ -31,21 +33,35 @@ def choose_window(folder: Folder, section: PrepareSection) -> tuple[PrepareParam
     loosest = section.with_window(smallest)  # the training span does not depend on the window
     columns = [column for one in folder.series for column in _training_readings(folder, one, loosest).T]
     periods = [period for period in map(clear_period, columns) if period is not None]
-    if not periods:
-        line = f"window of {WITHOUT_PERIOD} timesteps, chosen because no channel shows a clear period"
-        return section.with_window(WITHOUT_PERIOD), [line]
-    median = float(np.median(periods))
-    chosen = int(np.clip(round(median), smallest, largest))
-    beyond = "" if chosen == round(median) else f", but at least {smallest} and at most {largest}"
-    line = (
-        f"window of {chosen} timesteps, chosen as the median of the periods, {median:g}, that "
-        f"{len(periods)} of {len(columns)} channels show{beyond}"
-    )
-    return section.with_window(chosen), [line]
+    wanted = round(float(np.median(periods))) if periods else WITHOUT_PERIOD
+    params = _with_room(folder, section, int(np.clip(wanted, smallest, largest)))
+    why = "no channel shows a clear period"
+    if periods:
+        why = f"{wanted} is the median of the periods that {len(periods)} of {len(columns)} channels show"
+    if params.window_size != wanted:
+        why += f", and it must be at least {smallest}, at most {largest}, and as short as the spans"
+    return params, [f"window of {params.window_size} timesteps, chosen because {why}"]
+
+
+def _with_room(folder: Folder, section: PrepareSection, window_size: int) -> PrepareParams:
+    """Return the params with the longest window, up to a size, for which every span of every asset has room."""
+    params = section.with_window(window_size)
+    try:
+        for series in folder.series:
+            split_of(series, folder, params)
+    except ReadingsError:
+        if window_size <= CHOSEN_WINDOWS[0]:
+            raise
+        return _with_room(folder, section, window_size - 1)
+    return params
 
 
 def _training_readings(folder: Folder, series: Series, params: PrepareParams) -> FloatArray:
-    """Return the training span (n, F); NaN where a reading is missing or not normal."""
-    start, stop = split_of(series, folder, params).train
+    """Return the longest stretch of the training span without a long gap (n, F), over which no rhythm is kept.
+
+    NaN where a reading is missing or not normal.
+    """
+    span = series.rows(*split_of(series, folder, params).train)
+    start, stop = max(span.segments, key=lambda segment: segment[1] - segment[0])
     unusual = np.any(folder.masks(series), axis=0)[start:stop]
-    return np.where(unusual[:, None], np.nan, series.values[start:stop])
+    return np.where(unusual[:, None], np.nan, span.values[start:stop])
