@@ -38,8 +38,11 @@ def choose_window(folder: Folder, section: PrepareSection) -> tuple[PrepareParam
     why = "no channel shows a clear period"
     if periods:
         why = f"{wanted} is the median of the periods that {len(periods)} of {len(columns)} channels show"
-    if params.window_size != wanted:
-        why += f", and it must be at least {smallest}, at most {largest}, and as short as the spans"
+    if params.window_size > wanted:
+        why += f", and {smallest} is the least"
+    elif params.window_size < wanted:
+        most = f"{largest} is the most" if params.window_size == largest else "the spans have room for no more"
+        why += f", and {most}"
     return params, [f"window of {params.window_size} timesteps, chosen because {why}"]
 
 
