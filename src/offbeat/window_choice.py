@@ -20,9 +20,10 @@ WANTED = 64  # timesteps
 def choose_window(folder: Folder, section: PrepareSection) -> tuple[PrepareParams, list[str]]:
     """Return the params with a window, and in a line which one was chosen and why; none if it was given.
 
-    The period is the median, over all channels of all assets, of those in which the readings of the training span clearly
-    repeat themselves; channels without a clear one have no say. The window is as many whole periods as make `WANTED`
-    timesteps, or `WANTED` where there is no period; at most the largest of `CHOSEN_WINDOWS`, and as the spans have room.
+    The period is the median, over all channels of all assets, of those in which the readings of the training span
+    clearly repeat themselves; channels without a clear one have no say. The window is as many whole periods as make
+    `WANTED` timesteps, or `WANTED` where there is no period; at most the largest of `CHOSEN_WINDOWS`, and as the spans
+    have room.
 
     Raises
     ------
