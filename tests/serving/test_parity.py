@@ -33,13 +33,13 @@ def detector_for(folder):
     """An untrained network, calibrated for every machine: what it says need not be wise to be the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what TensorFlow says at import is not ours
-        from offbeat.models.export import export_autoencoder
+        from offbeat.models.export import export_network
         from offbeat.models.recurrent import build_autoencoder
     first = folder.series[0]
-    network = build_autoencoder(16, first.n_channels, units=8, latent_size=4, position_size=4, seed=1)
-    params = load_params(changes={"prepare": {"window_size": 16}, "calibrate": {"delay": 8}}).calibrate
-    runtime = Runtime(export_autoencoder(network))
-    detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, 10.0, params)
+    sizes = {"units": 8, "latent_size": 4, "position_size": 4, "linear_size": 0, "seed": 1}
+    params = load_params(changes={"prepare": {"window_size": 16}, "train": sizes, "calibrate": {"delay": 8}})
+    runtime = Runtime(export_network(build_autoencoder(16, first.n_channels, params.train)))
+    detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, 10.0, params.calibrate)
     for series in folder.series:
         detector.calibrate(series, method="quantile")
     return detector
