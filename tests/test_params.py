@@ -166,6 +166,101 @@ def test_a_stride_beyond_the_window_is_refused():
         scoring(stride=9, delay=8, smoothing=1)
 
 
+# --- parts that do not fit together -----------------------------------------------------------------------------------
+
+RECURSIVE = {"model": "recurrent_forecaster", "strategy": "recursive", "horizon": 3}
+FORECASTER = {"model": "recurrent_forecaster", "horizon": 3}
+
+
+@pytest.mark.parametrize(
+    ("train", "calibrate", "said"),
+    [
+        (RECURSIVE | {"units": [8, 8]}, {}, "strategy=recursive reads its own forecasts with one LSTM layer forward"),
+        (RECURSIVE | {"cell": "gru"}, {}, "give one number of units, cell=lstm, direction=forward and output=mean, or"),
+        (RECURSIVE | {"direction": "both"}, {}, "direction=forward and output=mean, or strategy=direct"),
+        (RECURSIVE | {"output": "quantiles"}, {}, "output=mean, or strategy=direct"),
+        (RECURSIVE | {"calendar": "day"}, {}, "strategy=recursive knows no calendar: set calendar=none, or strategy="),
+        (FORECASTER | {"horizon": 32}, {}, "train.horizon=32 leaves nothing of a window of 32 timesteps"),
+        (
+            FORECASTER,
+            {"stride": 4},
+            "calibrate.stride=4 must be at most 3, the timesteps of a window that train.model=",
+        ),
+        (
+            {"model": "mean"},
+            {"stride": 2},
+            "stride=2 must be at most 1, the timesteps of a window that train.model=mean",
+        ),
+        ({"model": "moving_average"}, {"stride": 2}, "stride=2 must be at most 1"),
+        ({"model": "sub_pca", "output": "quantiles"}, {}, "model=sub_pca knows no output=quantiles: only networks do"),
+        ({"model": "mean", "calendar": "week"}, {}, "model=mean knows no calendar=week: only networks do"),
+        ({}, {"error": "interval_score"}, "calibrate.error=interval_score needs a model with an interval around its"),
+        (
+            {"model": "row_pca"},
+            {"error": "interval_width"},
+            "set train.output=quantiles or dropout, or calibrate.error=",
+        ),
+        ({}, {"combine": "whitened", "error": "absolute"}, "combine=whitened is a squared distance (Mahalanobis), and"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_named_with_a_remedy(train, calibrate, said):
+    message = error_of(None, {"train": train, "calibrate": calibrate})
+    assert message.startswith("params.yaml, with changes: ")
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("train", "calibrate"),
+    [
+        (RECURSIVE | {"units": [8]}, {"stride": 3}),
+        ({"strategy": "recursive", "cell": "gru"}, {}),  # which an autoencoder does not look at
+        (FORECASTER | {"horizon": 31, "output": "dropout", "calendar": "week"}, {"error": "interval_exceedance"}),
+        ({"output": "quantiles", "units": [64, 32]}, {"error": "interval_score", "combine": "max"}),
+        ({"horizon": 1000}, {"combine": "whitened"}),  # of forecasters alone
+        ({"model": "sub_pca"}, {"stride": 16, "delay": 23}),
+        ({"model": "last_value"}, {"error": "absolute", "combine": "max"}),
+    ],
+)
+def test_parts_that_fit_together_are_taken(train, calibrate):
+    params = load_params(changes={"train": train, "calibrate": calibrate})
+    assert {key: getattr(params.train, key) for key in train} == train
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        ([], "train.units=[]: list should have at least 1 item"),
+        ([8] * 9, "should have at most 8 items"),
+        ([8, 0], "train.units.1=0: input should be greater than or equal to 1"),
+        (0, "train.units=0: input should be greater than or equal to 1"),
+        ("many", "train.units='many': input should be a valid integer"),
+    ],
+)
+def test_wrong_widths_are_named(units, said):
+    message = error_of(None, {"train": {"units": units}})
+    assert said in message
+    assert "valid integer" not in message or units == "many"
+
+
+def test_widths_are_a_tuple_whichever_way_they_are_given():
+    assert load_params(changes={"train": {"units": 8}}).train.widths == (8,)
+    assert load_params(changes={"train": {"units": [8, 4]}}).train.widths == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("train", "method"),
+    [
+        ({}, "lstm_autoencoder"),
+        ({"cell": "gru"}, "gru_autoencoder"),
+        ({"model": "recurrent_forecaster", "cell": "gru"}, "gru_forecaster"),
+        ({"model": "dense_autoencoder", "cell": "gru"}, "dense_autoencoder"),
+        ({"model": "matrix_profile"}, "matrix_profile"),
+    ],
+)
+def test_a_method_is_named_by_its_model_and_a_recurrent_one_by_its_cell(train, method):
+    assert load_params(changes={"train": train}).train.method == method
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -21,6 +21,9 @@ Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+UNION_ARMS = ("str", "int", "constrained-int", "list[constrained-int]")  # in pydantic's errors, beside the keys
+
+
 class Section(BaseModel):
     """A section of params.yaml: frozen, and every key known."""
 
@@ -57,6 +60,7 @@ class PrepareParams(Section):
 
 
 TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
+ONE_STEP = ("row_pca", "moving_average", "last_value", "mean")  # estimate the last timestep of a window alone
 
 
 class TrainParams(Section):
@@ -110,6 +114,12 @@ class TrainParams(Section):
     def is_trained(self) -> bool:
         """Whether the model is a network that learns in steps, and not fitted at once."""
         return self.model in TRAINED
+
+    def n_estimated(self, window_size: int) -> int:
+        """Return of how many timesteps, the last of a window, the model gives estimates."""
+        if self.model == "recurrent_forecaster":
+            return self.horizon
+        return 1 if self.model in ONE_STEP else window_size
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> TrainParams:
@@ -215,19 +225,18 @@ class Params(Section):
     @model_validator(mode="after")
     def _model_fits_window_and_scores(self) -> Params:
         train, window_size = self.train, self.prepare.window_size
-        if train.model == "recurrent_forecaster":
-            if train.horizon >= window_size:
-                raise ValueError(
-                    f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
-                    "from: lower it, or raise prepare.window_size"
-                )
-            if self.calibrate.stride > train.horizon:
-                raise ValueError(
-                    f"calibrate.stride={self.calibrate.stride} must be at most train.horizon={train.horizon}, or "
-                    "readings between forecasts are never scored"
-                )
-        if train.model == "moving_average" and window_size < 2:
-            raise ValueError("train.model=moving_average needs a prepare.window_size of at least 2")
+        if train.model == "recurrent_forecaster" and train.horizon >= window_size:
+            raise ValueError(
+                f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
+                "from: lower it, or raise prepare.window_size"
+            )
+        if self.calibrate.stride > train.n_estimated(window_size):
+            raise ValueError(
+                f"calibrate.stride={self.calibrate.stride} must be at most {train.n_estimated(window_size)}, the "
+                f"timesteps of a window that train.model={train.model} estimates"
+                f"{' (train.horizon)' if train.model == 'recurrent_forecaster' else ''}, or readings between them are "
+                "never scored"
+            )
         if self.calibrate.is_interval and (train.output == "mean" or not train.is_trained):
             raise ValueError(
                 f"calibrate.error={self.calibrate.error} needs a model with an interval around its estimates: set "
@@ -316,12 +325,15 @@ def changed(section: CalibrateParams, changes: Mapping[str, Any]) -> CalibratePa
 def _explain(error: ValidationError, *within: str) -> str:
     """Return one phrase per wrong key, the nearest known name beside a misspelt one."""
     return "; ".join(
-        _explain_one((*within, *item["loc"]), item["type"], item["msg"], item["input"]) for item in error.errors()
+        _explain_one((*within, *item["loc"]), item["type"], item["msg"], item["input"])
+        for item in error.errors()
+        # of a list where a number may stand too, only what is wrong as a list
+        if not (item["loc"][-1:] == ("constrained-int",) and isinstance(item["input"], list))
     )
 
 
 def _explain_one(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
-    name = ".".join(str(part) for part in loc if part not in ("str", "constrained-int", "int"))
+    name = ".".join(str(part) for part in loc if part not in UNION_ARMS)
     if kind == "extra_forbidden":
         known = _known_keys(loc)
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
