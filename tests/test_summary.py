@@ -75,7 +75,15 @@ def test_without_time_the_rates_are_per_ten_thousand_timesteps():
 def test_the_summary_names_the_fleet_the_methods_the_assets_and_the_next_steps():
     fleet = GOOD | {"n_assets": 6}
     training = {"explained_variance": 0.93}
-    text = summary({"method": "lstm_autoencoder", "training": training, "fleet": fleet, "baselines": POOR, "assets": {"pump-1": GOOD}})
+    text = summary(
+        {
+            "method": "lstm_autoencoder",
+            "training": training,
+            "fleet": fleet,
+            "baselines": POOR,
+            "assets": {"pump-1": GOOD},
+        }
+    )
     assert text.startswith("6 assets, 5 labelled events in their test spans. The model explains 93.0% of the")
     for part in ("lstm_autoencoder", "random", "pump-1", "Next:", "offbeat score", "offbeat train"):
         assert part in text

@@ -110,7 +110,9 @@ def test_the_thresholds_do_depend_on_the_calibration_span(fleet_of, replayed, ma
 
 def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, graph, other_graph):
     fleet = fleet_of()
-    detector, untrained = (assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate, {"method": OWN}) for g in (graph, other_graph))
+    detector, untrained = (
+        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate, {"method": OWN}) for g in (graph, other_graph)
+    )
     for one in (detector, untrained):
         calibrate_fleet(one, fleet)
     for replay in replay_fleet(detector, untrained, fleet, PARAMS.evaluate)[:4]:
