@@ -57,25 +57,34 @@ class FusedLSTM(layers.LSTM):
         by_timestep = tf.transpose(sequences, [1, 0, 2])  # (W, N, D)
         if self.go_backwards:
             by_timestep = tf.reverse(by_timestep, [0])
-        weights = [tf.convert_to_tensor(weight) for weight in (self.cell.kernel, self.cell.recurrent_kernel)]
+        weights = tf.concat([self.cell.kernel, self.cell.recurrent_kernel], axis=0)
         nothing = tf.zeros([self.units], sequences.dtype)
-        n_timesteps = tf.cast(tf.shape(by_timestep)[0], tf.int64)
-        result = tf.raw_ops.BlockLSTMV2(
-            seq_len_max=n_timesteps,
+        result = tf.raw_ops.BlockLSTM(
+            seq_len_max=tf.cast(tf.shape(by_timestep)[0], tf.int64),
             x=by_timestep,
             cs_prev=initial_state[1],
             h_prev=initial_state[0],
-            w=tf.concat(weights, axis=0),  # gates i, f, c, o, as Keras has them
+            w=_gates_of_block(weights),
             wci=nothing,
             wcf=nothing,
             wco=nothing,
-            b=tf.convert_to_tensor(self.cell.bias),
+            b=_gates_of_block(tf.convert_to_tensor(self.cell.bias)),
             use_peephole=False,
-            cell_clip=0.0,
+            forget_bias=0.0,  # Keras has it in the bias
+            cell_clip=-1.0,
         )
         outputs = tf.transpose(result.h, [1, 0, 2])
         outputs.set_shape([sequences.shape[0], sequences.shape[1], self.units])
         return result.h[-1], outputs, [result.h[-1], result.cs[-1]]
+
+
+def _gates_of_block(weights: Any) -> Any:
+    """Return weights with the gates i, f, c, o of Keras as i, c, f, o.
+
+    BlockLSTMV2 would take the order of Keras, but TensorFlow gives it the gradient of this one: it learns nonsense.
+    """
+    i, f, c, o = ops.split(weights, 4, axis=-1)
+    return ops.concatenate([i, c, f, o], axis=-1)
 
 
 def _has_fused_operator() -> bool:
