@@ -14,7 +14,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 export OFFBEAT_ROOT ?= $(CURDIR)
 API := http://127.0.0.1:4200/api
 
-.PHONY: run server worker deploy bento serve test test-all lint bench lock setup clean
+.PHONY: run server worker deploy bento serve test test-all lint bench-accuracy lock setup clean
 
 run: setup            ## the flow retrain; on the bundled fleet, unless data/ holds something else
 	@$(SHORT_LOG) python -m flows.retrain
@@ -46,10 +46,11 @@ test-all: setup .venv-service/ready lint   ## the long ones too: real servers, w
 lint: setup
 	@ruff check . && ruff format --check . && mypy
 
-bench: setup          ## metrics on real labelled readings, from a local copy of the public sets in DATA
-	@python benchmarks/accuracy.py --data $(DATA)
+bench-accuracy: setup  ## every method on the public sets in DATA; it goes on where it was stopped
+	@python benchmarks/accuracy.py --data $(DATA) --seeds $(SEEDS)
 
 DATA ?= ../shared/data
+SEEDS ?= 3
 
 bento: setup .venv-service/ready   ## pack the champion and what scores with it into bento/, for machines without all this
 	@python scripts/bento.py

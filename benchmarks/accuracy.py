@@ -1,109 +1,194 @@
-"""Metrics on real labelled readings: each set fetched from a local copy, trained, calibrated and evaluated.
+"""How well the networks find what is wrong in real labelled readings, beside simple methods, under one protocol.
 
-    python benchmarks/accuracy.py --data ../shared/data skab nyc_taxi
+    python benchmarks/accuracy.py --data ../shared/data --seeds 3 --jobs 2
 
-Settings are those of params.yaml, with `ONE_CHANNEL` on top where there is one channel, and no threshold sees a test
-label. The settings are not blind: `delay` and `smoothing` were chosen on several of these sets, and `ONE_CHANNEL` as
-the best of six on nyc_taxi by its test labels, so those figures flatter. Prints a Markdown table and writes the same
-as JSON.
+Every set that `--data` holds is measured, or those named (`nab`, `ucr=FOLDER`). One settings file serves all readings
+of one channel and one all of several; no threshold sees a test label. Each result is a file: what is there is not
+done again, so a run that was stopped goes on; after a change of the code give another `--out`. At the end stand
+`series.csv`, a row for each series, method and seed, and `summary.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import multiprocessing
+import os
 import sys
-import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from offbeat.evaluation.replay import replay_fleet, summarize
-from offbeat.params import load_params
-from offbeat.readings.datasets import fetch
-from offbeat.readings.folder import read_folder
-from offbeat.training import fit_fleet
+if not __package__:  # run as a script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# a channel alone is known by its shape over time: a longer window, a narrower code, more smoothing
-ONE_CHANNEL = {
-    "prepare": {"window_size": 96},
-    "train": {"latent_size": 4},
-    "calibrate": {"smoothing": 96, "delay": 72},
-}
-COLUMNS = ("vus_pr", "auc_pr", "event_precision", "event_recall", "event_f1", "point_f1", "false_alarm_rate")
+from benchmarks.accuracy_judge import judge
+from benchmarks.accuracy_methods import NETWORKS, SETTINGS, methods_of, score_networks, score_simple, settings_for
+from benchmarks.accuracy_sets import SETS, Group, groups_of, places
+from benchmarks.accuracy_summary import summary
+from benchmarks.accuracy_table import read_results, write_series
+from offbeat.errors import OffbeatError
+from offbeat.files import new_file, write_json
+from offbeat.lineage import git_commit
+from offbeat.params import Params
+from offbeat.readings.folder import read_folder
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 @dataclass(frozen=True)
-class Set:
-    """A public set: its name for `offbeat fetch`, its place in the local copy, and which assets to leave out."""
+class Job:
+    """A network on a group with one seed, or its simple methods; brings several results."""
 
-    name: str
-    place: str
-    one_channel: bool = False
-    without: tuple[str, ...] = ()
+    group: Group
+    source: str
+    seed: int
+    settings: Path
+    results: Path
 
+    @cached_property
+    def params(self) -> Params:
+        """What the settings say for the group's channels."""
+        return settings_for(self.group.n_channels, self.settings, self.seed, NETWORKS.get(self.source, {}))
 
-SETS = {
-    # the anomaly-free run has another flow than the labelled files
-    "skab": Set("skab", "skab", without=("anomaly-free",)),
-    "nyc_taxi": Set("nab", "nab/realKnownCause/nyc_taxi.csv", one_channel=True),
-    "ambient_temperature": Set("nab", "nab/realKnownCause/ambient_temperature_system_failure.csv", one_channel=True),
-    "asd": Set("asd", "asd"),
-    "smd": Set("smd", "smd"),
-    "tep": Set("tep", "tep"),
-}
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of what shapes its results: settings and readings, but not the code."""
+        sections = self.params.model_dump(exclude=None if self.source in NETWORKS else {"train"})
+        text = json.dumps([sections, self.group.data_hash], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def file(self, method: str) -> Path:
+        """Where the result of a method stands."""
+        return self.results / self.group.set_name / self.group.name / f"{method}-{self.seed}-{self.digest}.json"
 
-def main() -> None:
-    """Run the named sets and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=["skab", "nyc_taxi", "asd"], help=f"of {', '.join(SETS)}")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=Path("artifacts/accuracy.json"))
-    arguments = parser.parse_args()
-    if not arguments.data.is_dir():
-        sys.exit(f"{arguments.data}: no local copy of the public sets; give one with --data")
-    unknown = sorted(set(arguments.sets) - set(SETS))
-    if unknown:
-        sys.exit(f"unknown set {unknown[0]}: known are {', '.join(SETS)}")
-    results = {name: measure(SETS[name], arguments.data, arguments.seed) for name in arguments.sets}
-    print(table(results))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    @property
+    def files(self) -> list[Path]:
+        """Where its results stand, or will."""
+        return [self.file(method) for method in methods_of(self.source)]
+
+    @property
+    def work(self) -> float:
+        """How long it takes, more or less: the long ones go first, so that no processor waits for the last."""
+        return (100_000 if self.source in NETWORKS else 1_000) + self.group.n_rows * self.group.n_channels**0.5
 
 
-def measure(chosen: Set, data: Path, seed: int) -> dict[str, dict[str, Any]]:
-    """Return the fleet's metrics of each method on one set, with the seconds it took to train and to score."""
-    changes = {section: dict(values) for section, values in (ONE_CHANNEL if chosen.one_channel else {}).items()}
-    changes.setdefault("train", {})["seed"] = seed
-    params = load_params(changes=changes)
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch) / chosen.name
-        fetch(chosen.name, directory, data / chosen.place)
-        for asset in chosen.without:
-            (directory / "readings" / f"{asset}.csv").unlink()
-        folder = read_folder(directory, max_gap=params.prepare.max_gap)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what is not done yet, and write the tables."""
+    options = _options(arguments)
     begin = time.perf_counter()
-    fitted = fit_fleet(folder, params)
-    trained = time.perf_counter()
-    replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, params.evaluate)
-    seconds = {"fit_s": trained - begin, "replay_s": time.perf_counter() - trained}
-    return {method: metrics | seconds for method, metrics in summarize(replays).items()}
+    try:
+        found = places(options.data, options.sets)
+        groups = [group for name, place in found.items() for group in groups_of(name, place, options.out / "readings")]
+        jobs = jobs_of(groups, range(options.first_seed, options.first_seed + options.seeds), options)
+        failures = run(jobs, options.jobs)
+    except OffbeatError as error:
+        sys.exit(str(error))
+    results = read_results([path for job in jobs for path in job.files])
+    write_series(options.out / "series.csv", results)
+    text = summary(results, failures)
+    with new_file(options.out / "summary.md") as scratch:
+        scratch.write_text(text, encoding="utf-8")
+    print(text)
+    print(f"{time.perf_counter() - begin:.0f} s; {options.out / 'summary.md'}, {options.out / 'series.csv'}")
 
 
-def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """Return the results as a Markdown table."""
-    heads = ("set", "method", *COLUMNS, "false alarms per day", "promised", "fit s")
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    for name, methods in results.items():
-        for method, metrics in methods.items():
-            figures = [f"{metrics[key]:.3f}" for key in COLUMNS]
-            unit = "day" if "false_alarms_per_day" in metrics else "10000_timesteps"
-            figures += [f"{metrics[f'{kind}false_alarms_per_{unit}']:.2f}" for kind in ("", "promised_")]
-            lines.append(f"| {name} | {method} | {' | '.join(figures)} | {metrics['fit_s']:.0f} |")
-    return "\n".join(lines)
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", help=f"of {', '.join(SETS)}, or NAME=FOLDER; all that --data holds")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with a folder for each set")
+    parser.add_argument("--only", nargs="+", default=[], metavar="GROUP", help="only groups of these names")
+    parser.add_argument("--methods", nargs="+", default=["fixed", "drawn", *NETWORKS], metavar="SOURCE")
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first-seed", type=int, default=7)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--settings", type=Path, default=SETTINGS)
+    parser.add_argument("--out", type=Path, default=Path("artifacts/accuracy"))
+    options = parser.parse_args(arguments)
+    for source in options.methods:
+        if source not in ("fixed", "drawn", *NETWORKS):
+            parser.error(f"--methods {source}: known are fixed, drawn, {', '.join(NETWORKS)}")
+    for name in ("seeds", "jobs"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
+    return options
+
+
+def jobs_of(groups: Sequence[Group], seeds: Sequence[int], options: argparse.Namespace) -> list[Job]:
+    """Return the jobs for groups and seeds; what no seed changes is done with the first alone."""
+    groups = [group for group in groups if not options.only or group.name in options.only]
+    return [
+        Job(group, source, seed, options.settings, options.out / "results")
+        for group in groups
+        for source in options.methods
+        for seed in (seeds[:1] if source == "fixed" else seeds)
+    ]
+
+
+def run(jobs: Sequence[Job], n_processes: int) -> list[str]:
+    """Do the jobs that lack a result, the longest first; return what failed, in words."""
+    open_jobs = sorted((job for job in jobs if not all(path.exists() for path in job.files)), key=lambda job: -job.work)
+    print(f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs are done", file=sys.stderr, flush=True)
+    for name in THREADS:
+        os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // n_processes)))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    failures = []
+    for done, (job, failure) in enumerate(_worked(open_jobs, n_processes), start=1):
+        said = f"{job.group.set_name} {job.group.name} {job.source} {job.seed}"
+        failures += [f"{said}: {failure}"] if failure else []
+        print(f"{done}/{len(open_jobs)} {said} {failure}".rstrip(), file=sys.stderr, flush=True)
+    return sorted(failures)
+
+
+def _worked(jobs: Sequence[Job], n_processes: int) -> Iterator[tuple[Job, str]]:
+    """Give each job with what `work` returned, as they end; one process is this one."""
+    if n_processes == 1:
+        yield from ((job, work(job)) for job in jobs)
+        return
+    # a fresh process in place of one that has trained many networks, for Keras keeps some of each
+    with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"), max_tasks_per_child=20) as pool:
+        futures = {pool.submit(work, job): job for job in jobs}
+        yield from ((futures[future], future.result()) for future in as_completed(futures))
+
+
+def work(job: Job) -> str:
+    """Do one job and write its results; return why it cannot be done, empty if it was."""
+    params, to_failure = job.params, SETS[job.group.set_name].training_share is not None
+    try:
+        folder = read_folder(job.group.folder, period=params.prepare.period, max_gap=params.prepare.max_gap)
+        if job.source in NETWORKS:
+            fleet, scored = score_networks(job.source, folder, params)
+        else:
+            fleet, scored = score_simple(job.source, folder, params, job.seed)
+        for one in scored:
+            rule = (params.calibrate.merge_gap, params.evaluate.max_buffer)
+            judged = [
+                {"asset": prepared.series.asset} | judge(one, which, prepared, *rule, to_failure=to_failure)
+                for which, prepared in enumerate(fleet)
+            ]
+            write_json(job.file(one.method), _result(job, one.method, one.train_s, one.score_s, judged))
+    except OffbeatError as error:
+        return str(error)
+    return ""
+
+
+def _result(job: Job, method: str, train_s: float, score_s: float, judged: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "set": job.group.set_name,
+        "group": job.group.name,
+        "n_channels": job.group.n_channels,
+        "method": method,
+        "seed": job.seed,
+        "git_commit": git_commit(Path(__file__).parent),
+        "train_s": round(train_s, 3),
+        "score_s": round(score_s, 3),
+        "series": judged,
+    }
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def readings(detector: Detector, n: int, asset: str | None = None) -> bytes:
     """Return a request with n usual readings of a machine."""
     asset = asset or min(detector.assets)
     scaling = detector.assets[asset].scaling
-    values = scaling.mean + 0.3 * scaling.scale * np.sin(np.arange(n) / 9)[:, None]
+    values = scaling.centre + 0.3 * scaling.scale * np.sin(np.arange(n) / 9)[:, None]
     index = pd.date_range("2026-01-05", periods=n, freq=detector.period, tz="UTC")
     stamps = index.strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
     return post(
@@ -138,7 +138,8 @@ def part_windows(bench: Bench) -> Iterator[dict[str, Any]]:
     values = np.sin(np.arange(n)[:, None] / np.arange(5, 13)) + 0.1 * rng.standard_normal((n, 8))
     frame = pd.DataFrame(values, pd.date_range("2026-01-05", periods=n, freq="10min", tz="UTC"))
     series = Series.from_frame(frame.rename(columns="c{}".format), "wide", max_gap=5)
-    detector = Detector(runtime, series.channels, series.step, True, 5, 10.0, params.calibrate).calibrate(series)
+    preprocessing, scoring = params.prepare.preprocessing, params.calibrate.for_window(64)
+    detector = Detector(runtime, series.channels, series.step, True, 5, preprocessing, scoring).calibrate(series)
     detector.save(bench.scratch / "wide")
     registry = Registry(bench.scratch / "wide-registry")
     registry.promote(registry.register(bench.scratch / "wide", {}).version, by="benchmark", why="wide")

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from flows.project import at_terminal, data_in_place, plain_errors, project_root
-from offbeat.params import load_params
+from offbeat.params import CHOSEN_WINDOWS, load_params
 from offbeat.readings.quality import assess_folder
 from offbeat.readings.quality_page import render
 
@@ -29,7 +29,7 @@ def monitor() -> list[str]:
         root / "data",
         period=prepare.period,
         max_gap=prepare.max_gap,
-        window_size=prepare.window_size,
+        window_size=prepare.window_size or CHOSEN_WINDOWS[0],
         min_days=params.min_days,
     )
     page = render(qualities, problems)

@@ -441,6 +441,72 @@ def pca_scores(scaled, training, n_components):
     return [t2 / usual_t2 + q / usual_q for t2, q in (statistics(row) for row in scaled)]
 
 
+def difference_scores(scaled, segments):
+    scores = []
+    for start, stop in segments:
+        for t in range(start, stop):
+            steps = [abs(a - b) for a, b in zip(scaled[t], scaled[t - 1], strict=True)] if t > start else []
+            scores.append(mean(steps))
+    return scores
+
+
+def norm_scores(scaled, training):
+    columns = [[value for value in column if value == value] for column in zip(*training, strict=True)]
+    scores = []
+    for row in scaled:
+        total = 0.0
+        for value, column in zip(row, columns, strict=True):
+            span = max(column) - min(column)
+            total += ((value - min(column)) / (span or 1.0)) ** 2 if value == value else 0.0
+        scores.append(math.sqrt(total))
+    return scores
+
+
+def mahalanobis_scores(scaled, training, ridge):
+    """Rows without missing readings."""
+    n, size = len(training), len(training[0])
+    centre = [mean(column) for column in zip(*training, strict=True)]
+    covariance = [
+        [sum((row[i] - centre[i]) * (row[j] - centre[j]) for row in training) / n for j in range(size)]
+        for i in range(size)
+    ]
+    for i in range(size):
+        covariance[i][i] += ridge
+    inverse = np.linalg.inv(covariance)
+    scores = []
+    for row in scaled:
+        apart = [value - usual for value, usual in zip(row, centre, strict=True)]
+        scores.append(sum(apart[i] * inverse[i, j] * apart[j] for i in range(size) for j in range(size)) / size)
+    return scores
+
+
+def nearest_window_error(scaled, start, known_starts, window_size, n_neighbours):
+    """Mean squared difference of the window at `start` to the nearest of those at `known_starts` apart from it."""
+    window = [hold for row in hold_missing(scaled[start : start + window_size]) for hold in row]
+    distances = []
+    for other in known_starts:
+        if abs(other - start) >= window_size:
+            values = [hold for row in hold_missing(scaled[other : other + window_size]) for hold in row]
+            distances.append(mean([(a - b) ** 2 for a, b in zip(window, values, strict=True)]))
+    return mean(sorted(distances)[:n_neighbours])
+
+
+def window_pca_errors(scaled, start, known_starts, window_size, share):
+    """Squared residual (W, F) of the window at `start`, from the singular vectors of the windows at `known_starts`."""
+    windows = np.array([np.ravel(hold_missing(scaled[s : s + window_size])) for s in known_starts])
+    centre = windows.mean(axis=0)
+    _, sizes, vectors = np.linalg.svd(windows - centre, full_matrices=True)
+    parts, n_kept = np.square(sizes), 0
+    while sum(parts[:n_kept]) < share * sum(parts):
+        n_kept += 1
+    residual = np.ravel(hold_missing(scaled[start : start + window_size])) - centre
+    for vector in vectors[: min(n_kept, windows.shape[1] - 1)]:
+        residual = residual - (residual @ vector) * vector
+    errors = np.square(residual).reshape(window_size, -1)
+    errors[np.isnan(scaled[start : start + window_size])] = math.nan
+    return errors
+
+
 # --- features of a snapshot -------------------------------------------------------------------------------------------
 
 
@@ -530,3 +596,25 @@ class ScoredOnce:
             weights = sum(self.weights[stamp] for stamp in inside)
             alarms.append((stamps[start], stamps[stop - 1], stop - start, peak, ratio, weights))
         return alarms
+
+
+def seasonal_means(values, stamps, season):
+    """Mean of each channel at each hour; from the nearest kind of hour that was seen."""
+    hour = 3_600_000_000_000
+    n_hours = {"none": 1, "day": 24, "week": 168}[season]
+    means = []
+    for k in range(n_hours):
+        row = []
+        for channel in range(len(values[0])):
+            found = []
+            for size in [size for size in (168, 24) if size <= n_hours]:
+                if not found:
+                    found = [
+                        row[channel]
+                        for row, stamp in zip(values, stamps, strict=True)
+                        if (stamp // hour + 72) % size == k % size and row[channel] == row[channel]
+                    ]
+            found = found or [row[channel] for row in values if row[channel] == row[channel]]
+            row.append(mean(found))
+        means.append(row)
+    return means

@@ -31,7 +31,7 @@ def prepared_from(series, labels=(), **calibrate):
 def assembled(graph):
     def make(series, labels=(), **calibrate):
         fleet, params = prepared_from(series, labels, **calibrate)
-        detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
+        detector = assemble(graph, fleet, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"})
         calibrate_fleet(detector, fleet)
         return detector, fleet
 
@@ -40,10 +40,10 @@ def assembled(graph):
 
 def test_a_detector_takes_channels_period_and_gap_from_the_fleet_and_the_rest_from_the_params(graph, make_series):
     fleet, params = prepared_from([make_series(400)])
-    detector = assemble(graph, fleet, params.prepare, params.calibrate, {"git_commit": "c0ffee"})
+    detector = assemble(graph, fleet, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"})
     assert (detector.channels, detector.period) == (fleet[0].series.channels, fleet[0].series.period)
-    assert (detector.max_gap, detector.clip) == (fleet[0].series.max_gap, params.prepare.clip)
-    assert (detector.params, detector.lineage) == (params.calibrate, {"git_commit": "c0ffee"})
+    assert (detector.max_gap, detector.preprocessing) == (fleet[0].series.max_gap, params.prepare.preprocessing)
+    assert (detector.params, detector.lineage) == (params.calibrate.for_window(8), {"git_commit": "c0ffee"})
     assert detector.assets == {}
     assert (detector.context, detector.delay) == (BEFORE, AFTER)
 
@@ -80,7 +80,7 @@ def test_readings_outside_the_spans_that_a_number_comes_from_do_not_change_it(as
         old, new = before.assets["pump-1"], after.assets["pump-1"]
         assert np.array_equal(old.usual.error, new.usual.error) == same_usual
         assert (old.threshold == new.threshold) == same_threshold
-        assert np.array_equal(old.scaling.mean, new.scaling.mean)
+        assert np.array_equal(old.scaling.centre, new.scaling.centre)
 
 
 def test_a_labelled_calibration_stretch_does_not_raise_the_threshold(assembled, make_series):
@@ -121,7 +121,7 @@ def test_every_asset_of_a_fleet_has_its_own_scaling_usual_errors_and_threshold(a
     detector, _ = assembled(fleet, method="quantile")
     assert list(detector.assets) == ["pump-1", "pump-2"]
     one, two = detector.assets.values()
-    assert not np.array_equal(one.scaling.mean, two.scaling.mean)
+    assert not np.array_equal(one.scaling.centre, two.scaling.centre)
     assert not np.array_equal(one.usual.error, two.usual.error)
     assert one.threshold != two.threshold
 

@@ -119,8 +119,12 @@ def test_a_changed_section_is_checked_as_the_file_is():
         ({"train": {"learning_rate": 2.0}}, "train.learning_rate=2.0: input should be less than or equal to 1"),
         ({"train": {"clip_norm": float("inf")}}, "train.clip_norm=inf: input should be a finite number"),
         ({"train": {"position_size": 5}}, "train.position_size=5: input should be a multiple of 2"),
-        ({"prepare": {"window_size": 3}}, "prepare.window_size=3: input should be greater than or equal to 4"),
-        ({"prepare": {"window_size": None}}, "prepare.window_size=None: input should be a valid integer"),
+        ({"prepare": {"window_size": 0}}, "prepare.window_size=0: input should be greater than or equal to 1"),
+        ({"prepare": {"window_size": "auto"}}, "prepare.window_size='auto': input should be a valid integer"),
+        ({"prepare": {"transform": "sqrt"}}, "prepare.transform='sqrt': input should be 'none' or 'log'"),
+        ({"prepare": {"season": None}}, "prepare.season=None: input should be 'none', 'day' or 'week'"),
+        ({"prepare": {"difference": 2}}, "prepare.difference=2: input should be less than or equal to 1"),
+        ({"prepare": {"scaling": "max"}}, "prepare.scaling='max': input should be 'standard', 'robust' or 'min_max'"),
         ({"prepare": {"period": 0}}, "prepare.period=0: input should be greater than or equal to 1"),
         ({"calibrate": {"method": "conform"}}, "calibrate.method='conform': input should be 'conformal', 'pot'"),
         ({"calibrate": {"false_alarms_per_week": 0}}, "calibrate.false_alarms_per_week=0: input should be greater"),
@@ -164,6 +168,36 @@ def test_the_delay_leaves_time_for_the_stride_beside_half_the_smoothing_and_is_n
 def test_a_stride_beyond_the_window_is_refused():
     with pytest.raises(ParamsError, match=r"calibrate.stride=9 must be at most prepare.window_size=8"):
         scoring(stride=9, delay=8, smoothing=1)
+
+
+def test_without_a_window_stride_and_delay_fit_every_window_that_may_be_chosen():
+    for stride, delay, smoothing in ((1, 16, 16), (9, 16, None), (24, None, 1), (24, None, None)):
+        section = scoring(stride, delay, smoothing, window_size=None).calibrate
+        for window_size in range(24, 129):
+            assert stride - 1 <= section.for_window(window_size).overlap < window_size
+    for wrong, said in (
+        ((25, None, 16), "stride=25 must be at most prepare.window_size=24, .*null may choose any from 24 to 128"),
+        ((1, 32, 16), "delay=32 is longer than any window can use: lower it below 32,.*null may choose"),
+        ((10, 16, None), "delay=16 is too short for stride 10: it must be at least 17,.*null may choose"),
+    ):
+        with pytest.raises(ParamsError, match=said):
+            scoring(*wrong, window_size=None)
+
+
+def test_what_follows_the_window_is_a_window_of_smoothing_and_three_quarters_of_delay():
+    section = scoring(1, None, None, window_size=96).calibrate.model_copy(update={"merge_gap": None})
+    params = section.for_window(96)
+    assert (params.smoothing, params.delay, params.merge_gap) == (96, 96 // 2 + 96 // 4, 96)
+    given = section.model_copy(update={"smoothing": 10}).for_window(96)
+    assert (given.smoothing, given.delay, given.merge_gap) == (10, 10 // 2 + 96 // 4, 10)
+    assert type(params) is CalibrateParams
+
+
+@pytest.mark.parametrize("window_size", [1, 2, 3, 24, 1000])
+def test_a_delay_that_follows_fits_every_stride_and_smoothing(window_size):
+    for stride, smoothing in product({1, (window_size + 1) // 2, window_size}, (None, 1, 7, 5000)):
+        params = scoring(stride, None, smoothing, window_size).calibrate.for_window(window_size)
+        assert stride - 1 <= params.overlap < window_size
 
 
 # --- parts that do not fit together -----------------------------------------------------------------------------------
@@ -285,6 +319,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_lead_and_overlap_share_the_delay():
     # half of the delay goes to the mean that smooths, at most half of the mean; the rest to windows that end later
     for delay, smoothing in product(range(12), range(1, 12)):
-        params = load_params(changes={"calibrate": {"stride": 1, "delay": delay, "smoothing": smoothing}}).calibrate
+        section = load_params(changes={"calibrate": {"stride": 1, "delay": delay, "smoothing": smoothing}}).calibrate
+        params = section.for_window(32)
         assert params.lead == min(delay // 2, smoothing // 2)
         assert params.lead + params.overlap == delay

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from offbeat.detection.windows import covered
-from offbeat.errors import ReadingsError, StageError
+from offbeat.errors import ParamsError, ReadingsError, StageError
 from offbeat.params import load_params
 from offbeat.preparation import (
     calibration_rows,
@@ -17,6 +17,7 @@ from offbeat.preparation import (
     held_out_rows,
     labelled_rows,
     laid_end_to_end,
+    preparation_notes,
     prepare_fleet,
     still_channels,
 )
@@ -104,7 +105,7 @@ def test_scaling_is_fitted_on_the_normal_rows_of_the_training_span_alone(make_se
     (after,) = prepared_from([replace(series, values=values)], labels=[(50, 60)], exclude=[(100, 140)])
     learnt = np.r_[0:50, 60:100, 140 : before.split.train[1]]
     for prepared in (before, after):
-        np.testing.assert_allclose(prepared.scaling.mean, series.values[learnt].mean(axis=0))
+        np.testing.assert_allclose(prepared.scaling.centre, series.values[learnt].mean(axis=0))
         np.testing.assert_allclose(prepared.scaling.scale, series.values[learnt].std(axis=0))
 
 
@@ -135,6 +136,55 @@ def test_missing_readings_stay_missing(make_series):
     assert np.array_equal(np.isnan(prepared.scaled), np.isnan(series.values))
 
 
+def test_with_differences_the_row_before_a_window_is_as_normal_as_the_window(make_series):
+    series, labels = make_series(400, gaps=[(60, 90)]), [(100, 103), (150, 151)]
+    (prepared,) = prepared_from([series], labels=labels, difference=1)
+    usable = [bool(normal) for normal in prepared.normal]
+    for starts, (first, last) in (
+        (prepared.starts, prepared.split.train),
+        (prepared.held_out_starts, prepared.split.held_out),
+    ):
+        expected = [
+            t
+            for start, stop in series.segments
+            for t in range(start + 1, stop - WINDOW_SIZE + 1)
+            if first < t and t + WINDOW_SIZE <= last and all(usable[t - 1 : t + WINDOW_SIZE])
+        ]
+        assert starts.tolist() == expected
+        assert np.isfinite(prepared.scaled[covered(starts, WINDOW_SIZE, series.n_timesteps)]).all()
+    ends = held_out_rows(prepared, WINDOW_SIZE)
+    assert rows_where(ends) == (prepared.held_out_starts + WINDOW_SIZE - 1).tolist()
+    with pytest.raises(StageError, match="a training window of asset 'pump-1' has labelled or excluded row 102"):
+        check_no_leak(tampered(prepared, starts=[103]), WINDOW_SIZE)
+    with pytest.raises(StageError, match="a training window of asset 'pump-1' crosses a long gap"):
+        check_no_leak(tampered(prepared, starts=[60]), WINDOW_SIZE)
+
+
+def test_windows_of_one_row_stand_alone(make_series):
+    (prepared,) = prepared_from([make_series(400, timed=False)], labels=[(50, 60)], window_size=1)
+    assert prepared.starts.tolist() == [*range(50), *range(60, prepared.split.train[1])]
+    assert prepared.split.calibration[0] == prepared.split.held_out[1] + 1
+
+
+def test_seasonal_means_rest_on_the_normal_rows_of_the_training_span(make_series):
+    series = make_series(1000)
+    (before,) = prepared_from([series], labels=[(50, 60)], season="day")
+    values = series.values.copy()
+    values[50:60], values[before.split.train[1] :] = 1e6, 1e9
+    (after,) = prepared_from([replace(series, values=values)], labels=[(50, 60)], season="day")
+    assert np.array_equal(before.scaling.profile, after.scaling.profile)
+    assert before.scaling.profile.shape == (24, 3)
+
+
+def test_few_seasons_to_learn_from_are_warned_of(make_series):
+    # 10 minutes apart: 600 rows to learn from are 4.2 days
+    series = make_series(1334)
+    folder = Folder((series,))
+    assert not [note for note in preparation_notes(folder, prepared_from([series], season="day")) if "season" in note]
+    [note] = [note for note in preparation_notes(folder, prepared_from([series], season="week")) if "season" in note]
+    assert note.startswith("pump-1: warning: its training span holds 0.6 weeks, so that the means of prepare.season")
+
+
 # --- readings that cannot be learnt from ------------------------------------------------------------------------------
 
 
@@ -144,6 +194,23 @@ def test_a_channel_without_a_reading_in_the_training_span_is_named(make_series):
     values[:180, 2] = np.nan
     with pytest.raises(ReadingsError, match="'pump-2': channel 'temp' has no reading in the training span: drop"):
         prepared_from([fleet[0], replace(fleet[1], values=values)])
+
+
+def test_seasons_of_readings_without_time_are_refused(make_series):
+    with pytest.raises(
+        ParamsError, match=r"prepare.season=day takes readings with times, and asset 'pump-1' .*to none"
+    ):
+        prepared_from([make_series(400, timed=False)], season="day")
+
+
+def test_a_negative_reading_has_no_logarithm_to_learn(make_series):
+    series = make_series(400)
+    values = series.values.copy()
+    values[300:] *= -1  # not to learn from
+    prepared_from([replace(series, values=values)], transform="log")
+    values[20, 1] = -1
+    with pytest.raises(ReadingsError, match=r"'pump-1': channel 'speed' has a reading of -1 .*transform to none"):
+        prepared_from([replace(series, values=values)], transform="log")
 
 
 def test_a_series_too_short_for_its_spans_is_named_with_a_remedy(make_series):

@@ -133,7 +133,7 @@ def test_times_in_a_csv_keep_their_part_of_a_second(tmp_path):
 
 
 def test_where_scores_cannot_go_is_said_before_the_work(tmp_path):
-    with pytest.raises(OffbeatError, match=r"scores.txt: scores are written as .csv or .parquet"):
+    with pytest.raises(OffbeatError, match=r"scores.txt: the file's name must end in .csv or .parquet"):
         check_out(tmp_path / "scores.txt")
     with pytest.raises(OffbeatError, match=r"folder .*nowhere does not exist: make it first"):
         check_out(tmp_path / "nowhere" / "scores.csv")

@@ -28,7 +28,7 @@ def assemble(
         step=first.step,
         is_time=first.is_time,
         max_gap=first.max_gap,
-        clip=prepare.clip,
+        preprocessing=prepare.preprocessing,
         params=calibrate,
         lineage=dict(lineage),
     )

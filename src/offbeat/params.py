@@ -6,9 +6,10 @@ The file is the default. A section has none of its own, so that no value hides i
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,6 +20,8 @@ from offbeat.errors import ParamsError
 Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
+WindowSize = Annotated[int, Field(ge=1, le=1000, strict=True)]
+CHOSEN_WINDOWS = (64, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
 
 
 UNION_ARMS = ("str", "int", "constrained-int", "list[constrained-int]")  # in pydantic's errors, beside the keys
@@ -38,25 +41,54 @@ class Section(BaseModel):
         return value
 
 
-class PrepareParams(Section):
-    """How readings become scaled series, spans and windows."""
+class Preprocessing(Section):
+    """What is done to readings before a network sees them, in this order."""
+
+    transform: Literal["none", "log"]
+    season: Literal["none", "day", "week"]
+    difference: Annotated[int, Field(ge=0, le=1, strict=True)]
+    scaling: Literal["standard", "robust", "min_max"]
+    clip: Annotated[float, Field(ge=1, le=1000)]
+
+
+class _Prepare(Preprocessing):
+    """What a `prepare` section and its settled form share."""
 
     period: str | Count | None
     max_gap: Annotated[int, Field(ge=0, strict=True)]
-    window_size: Annotated[int, Field(ge=4, le=1000, strict=True)]
     train_share: Annotated[float, Field(ge=0.1, le=0.9)]
     calibration_share: Annotated[float, Field(ge=0.05, le=0.9)]
     held_out_share: Annotated[float, Field(ge=0.05, le=0.5)]
-    clip: Annotated[float, Field(ge=1, le=1000)]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The keys that say what is done to readings, alone."""
+        return Preprocessing.model_validate(self.model_dump(include=set(Preprocessing.model_fields)))
 
     @model_validator(mode="after")
-    def _shares_leave_a_test_span(self) -> PrepareParams:
+    def _shares_leave_a_test_span(self) -> Self:
         if self.train_share + self.calibration_share > 0.99:
             raise ValueError(
                 f"train_share + calibration_share must leave a test span, at most 0.99 together, "
                 f"got {self.train_share + self.calibration_share:g}"
             )
         return self
+
+
+class PrepareParams(_Prepare):
+    """How readings become scaled series, spans and windows."""
+
+    window_size: WindowSize
+
+
+class PrepareSection(_Prepare):
+    """The section `prepare`: null leaves the window to `window_choice.choose_window`."""
+
+    window_size: WindowSize | None
+
+    def with_window(self, window_size: int) -> PrepareParams:
+        """Return the same with a window."""
+        return PrepareParams.model_validate({**self.model_dump(), "window_size": window_size})
 
 
 TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
@@ -138,8 +170,8 @@ class TrainParams(Section):
         return self
 
 
-class CalibrateParams(Section):
-    """How errors become scores, and scores of normal readings a threshold."""
+class _Calibrate(Section):
+    """What a `calibrate` section and its settled form share."""
 
     method: Literal["conformal", "pot", "quantile", "sigma", "dynamic", "labelled", "gaussian_epsilon"]
     false_alarms_per_week: Positive
@@ -147,9 +179,30 @@ class CalibrateParams(Section):
     pot_quantile: Annotated[float, Field(ge=0.5, lt=1)]
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
-    error: Literal["squared", "absolute", "interval_score", "interval_width", "interval_exceedance"]
-    combine: Literal["mean", "max", "whitened"]
+    error: Literal["squared", "absolute", "window", "interval_score", "interval_width", "interval_exceedance"]
+    combine: Literal["mean", "rms", "max", "whitened"]
+    error_floor: Annotated[float, Field(ge=0)]
+    margin: Annotated[float, Field(ge=1, le=100)]
     stride: Count
+
+    @property
+    def is_interval(self) -> bool:
+        """Whether errors need a model that says how sure it is."""
+        return self.error.startswith("interval")
+
+    @model_validator(mode="after")
+    def _errors_can_be_whitened(self) -> Self:
+        if self.combine == "whitened" and self.error != "squared":
+            raise ValueError(
+                f"combine=whitened is a squared distance (Mahalanobis), and error is {self.error}: set error=squared, "
+                "or combine=mean"
+            )
+        return self
+
+
+class CalibrateParams(_Calibrate):
+    """How errors become scores, and scores of normal readings a threshold."""
+
     delay: Annotated[int, Field(ge=0, strict=True)]
     smoothing: Count
     merge_gap: Annotated[int, Field(ge=0, strict=True)]
@@ -164,19 +217,65 @@ class CalibrateParams(Section):
         """Timesteps after t by which a window must have ended to vote on the error at t: the rest of the delay."""
         return self.delay - self.lead
 
-    @property
-    def is_interval(self) -> bool:
-        """Whether errors need a model that says how sure it is."""
-        return self.error.startswith("interval")
 
-    @model_validator(mode="after")
-    def _errors_can_be_whitened(self) -> CalibrateParams:
-        if self.combine == "whitened" and self.error != "squared":
-            raise ValueError(
-                f"combine=whitened is a squared distance (Mahalanobis), and error is {self.error}: set error=squared, "
-                "or combine=mean"
+WINDOWS = re.compile(r"(\d+(?:\.\d+)?) windows?")  # a length in windows, such as 2 windows or 0.5 windows
+InWindows = Annotated[str, Field(pattern=f"^{WINDOWS.pattern}$")]
+
+
+class CalibrateSection(_Calibrate):
+    """The section `calibrate`: lengths may be given in windows."""
+
+    delay: Annotated[int, Field(ge=0, strict=True)] | InWindows
+    smoothing: Count | InWindows
+    merge_gap: Annotated[int, Field(ge=0, strict=True)] | InWindows
+
+    def for_window(self, window_size: int) -> CalibrateParams:
+        """Return the same with all lengths in timesteps.
+
+        A delay in windows is moved into the range that stride and window allow.
+
+        Raises
+        ------
+        ParamsError
+            If stride or delay do not fit the window.
+        """
+        smoothing = max(1, _timesteps(self.smoothing, window_size))
+        least, most = _delay_range(self.stride, smoothing, window_size)
+        if self.stride > window_size:
+            raise ParamsError(
+                f"calibrate.stride={self.stride} must be at most prepare.window_size={window_size}, "
+                "or readings between windows are never scored"
             )
-        return self
+        delay = _timesteps(self.delay, window_size)
+        if isinstance(self.delay, str):
+            delay = min(max(delay, least), most)
+        if delay < least:
+            raise ParamsError(
+                f"calibrate.delay={delay} is too short for stride {self.stride}: it must be at least {least}, "
+                "so that a window ends in time for every reading"
+            )
+        if delay > most:
+            raise ParamsError(
+                f"calibrate.delay={delay} is longer than any window can use: lower it below {most + 1}, "
+                "or raise prepare.window_size"
+            )
+        settled = {"delay": delay, "smoothing": smoothing, "merge_gap": _timesteps(self.merge_gap, window_size)}
+        return CalibrateParams.model_validate({**self.model_dump(), **settled})
+
+
+def _timesteps(length: int | str, window_size: int) -> int:
+    """Return a length in timesteps, given in those or in windows."""
+    if isinstance(length, int):
+        return length
+    found = WINDOWS.fullmatch(length)
+    assert found is not None, "the section's pattern was checked"
+    return round(float(found[1]) * window_size)
+
+
+def _delay_range(stride: int, smoothing: int, window_size: int) -> tuple[int, int]:
+    """Return the shortest and the longest delay whose `overlap` lies from stride - 1 to window_size - 1."""
+    half = smoothing // 2  # the lead is the lesser of this and half of the delay
+    return max(0, stride - 1 + min(stride - 2, half)), window_size - 1 + min(window_size - 1, half)
 
 
 class EvaluateParams(Section):
@@ -190,9 +289,9 @@ class EvaluateParams(Section):
 class Params(Section):
     """All sections."""
 
-    prepare: PrepareParams
+    prepare: PrepareSection
     train: TrainParams
-    calibrate: CalibrateParams
+    calibrate: CalibrateSection
     evaluate: EvaluateParams
 
     @property
@@ -202,34 +301,26 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _windows_fit_stride_and_delay(self) -> Params:
-        calibrate, window_size = self.calibrate, self.prepare.window_size
-        overlap = calibrate.overlap
-        if calibrate.stride > window_size:
-            raise ValueError(
-                f"calibrate.stride={calibrate.stride} must be at most prepare.window_size={window_size}, "
-                "or readings between windows are never scored"
-            )
-        least = calibrate.stride - 1
-        if overlap < least:
-            raise ValueError(
-                f"calibrate.delay={calibrate.delay} is too short for stride {calibrate.stride}: it must be at least "
-                f"{least + min(least - 1, calibrate.smoothing // 2)}, so that a window ends in time for every reading"
-            )
-        if overlap >= window_size:
-            raise ValueError(
-                f"calibrate.delay={calibrate.delay} is longer than any window can use: lower it below "
-                f"{window_size + min(window_size - 1, calibrate.smoothing // 2)}, or raise prepare.window_size"
-            )
+        window_size = self.prepare.window_size
+        # what fits both of the ends fits every window between them
+        for size in CHOSEN_WINDOWS if window_size is None else (window_size,):
+            try:
+                self.calibrate.for_window(size)
+            except ParamsError as error:
+                hint = f" (null may choose any from {CHOSEN_WINDOWS[0]} to {CHOSEN_WINDOWS[1]})"
+                raise ValueError(f"{error}{hint if window_size is None else ''}") from error
         return self
 
     @model_validator(mode="after")
     def _model_fits_window_and_scores(self) -> Params:
-        train, window_size = self.train, self.prepare.window_size
+        train, window_size = self.train, self.prepare.window_size or CHOSEN_WINDOWS[0]
         if train.model == "recurrent_forecaster" and train.horizon >= window_size:
             raise ValueError(
                 f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
                 "from: lower it, or raise prepare.window_size"
             )
+        if train.model in ("moving_average", "last_value") and window_size < 2:
+            raise ValueError(f"train.model={train.model} needs a prepare.window_size of at least 2")
         if self.calibrate.stride > train.n_estimated(window_size):
             raise ValueError(
                 f"calibrate.stride={self.calibrate.stride} must be at most {train.n_estimated(window_size)}, the "

@@ -12,9 +12,10 @@ import numpy as np
 
 from offbeat.detection.calendar import N_COLUMNS, calendar_code
 from offbeat.detection.events import events_of
-from offbeat.detection.scaling import Scaling, fit_scaling
+from offbeat.detection.scaling import Scaling, fit_scalings
+from offbeat.detection.seasons import HOUR, N_HOURS
 from offbeat.detection.windows import covered, reach_mask, window_starts
-from offbeat.errors import ReadingsError, StageError
+from offbeat.errors import ParamsError, ReadingsError, StageError
 from offbeat.params import PrepareParams
 from offbeat.readings.channel_quality import LABEL_NAMES
 from offbeat.readings.folder import Folder
@@ -23,6 +24,7 @@ from offbeat.readings.splits import Rows, Split, split_rows
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 HELD_OUT_WINDOWS = 2000  # at most, over the fleet: enough to decide when to stop
+FEWEST_SEASONS = 3  # in a training span, so that each hour's mean is more than a reading or two
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,22 +91,25 @@ def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
     Raises
     ------
     ReadingsError
-        If a span is too short, or a channel has no reading to learn from.
+        If a span is too short, or a channel has no reading to learn from, or none that preprocessing can use.
+    ParamsError
+        If seasonal means are asked for of readings without time.
     StageError
         If a window to learn from reaches what it must not; that is a fault of offbeat.
     """
-    splits = [_split(series, folder, params) for series in folder.series]
+    _check_season(folder, params)
+    splits = [split_of(series, folder, params) for series in folder.series]
     masks = [folder.masks(series) for series in folder.series]
     learnable = [
-        _training_values(series, split, ~(labelled | excluded | doubtful))
+        _learnable(series, split, ~(labelled | excluded | doubtful))
         for series, split, (labelled, excluded, doubtful) in zip(folder.series, splits, masks, strict=True)
     ]
-    usual_scale = _usual_scale(learnable)
+    scalings = fit_scalings(learnable, params.preprocessing)
+    reach = params.difference + params.window_size
     fleet = []
-    for series, split, (labelled, excluded, doubtful), values in zip(
-        folder.series, splits, masks, learnable, strict=True
+    for series, split, (labelled, excluded, doubtful), scaling in zip(
+        folder.series, splits, masks, scalings, strict=True
     ):
-        scaling = fit_scaling(values, params.clip, usual_scale)
         normal = ~(labelled | excluded | doubtful)
         prepared = Prepared(
             series=series,
@@ -113,9 +118,9 @@ def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
             excluded=excluded,
             doubtful=doubtful,
             scaling=scaling,
-            scaled=scaling.apply(series.values),
-            starts=_starts(series, split.train, normal, params.window_size, "training"),
-            held_out_starts=_starts(series, split.held_out, normal, params.window_size, "held-out"),
+            scaled=scaling.apply(series),
+            starts=_starts(series, split.train, normal, reach, "training") + params.difference,
+            held_out_starts=_starts(series, split.held_out, normal, reach, "held-out") + params.difference,
         )
         check_no_leak(prepared, params.window_size)
         fleet.append(prepared)
@@ -126,21 +131,22 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
     """Raise StageError if a window to learn from has a row that it must not have.
 
     Such rows are labelled, excluded, outside the window's own span, or on the other side of a long gap; and the spans
-    themselves must stand in order, a window apart.
+    themselves must stand in order, a window apart. With differences the row before a window counts as one of its own.
     """
-    asset, split = prepared.series.asset, prepared.split
+    asset, split, difference = prepared.series.asset, prepared.split, prepared.scaling.preprocessing.difference
+    reach = difference + window_size
     for name, starts, rows in (
-        ("training", prepared.starts, split.train),
-        ("held-out", prepared.held_out_starts, split.held_out),
+        ("training", prepared.starts - difference, split.train),
+        ("held-out", prepared.held_out_starts - difference, split.held_out),
     ):
-        if len(starts) and (starts.min() < rows[0] or starts.max() + window_size > rows[1]):
+        if len(starts) and (starts.min() < rows[0] or starts.max() + reach > rows[1]):
             raise StageError(f"leak: a {name} window of asset '{asset}' reaches outside rows {rows[0]} to {rows[1]}")
-        touched = covered(starts, window_size, prepared.series.n_timesteps)
+        touched = covered(starts, reach, prepared.series.n_timesteps)
         if (touched & ~prepared.normal).any():
             row = int(np.flatnonzero(touched & ~prepared.normal)[0])
             raise StageError(f"leak: a {name} window of asset '{asset}' has labelled or excluded row {row}")
         segment = np.searchsorted(prepared.series.segment_starts, starts, side="right")
-        if (segment != np.searchsorted(prepared.series.segment_starts, starts + window_size - 1, side="right")).any():
+        if (segment != np.searchsorted(prepared.series.segment_starts, starts + reach - 1, side="right")).any():
             raise StageError(f"leak: a {name} window of asset '{asset}' crosses a long gap")
     ends = (split.train[1], split.held_out[1] + window_size, split.calibration[1] + window_size)
     begins = (split.held_out[0], split.calibration[0], split.test[0])
@@ -193,7 +199,8 @@ def labelled_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
 def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
     """Return the timesteps (T,), up to the start of the test span, at which a normal held-out window ends."""
     usable = _only(prepared, prepared.normal, *prepared.split.held_out)
-    return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, window_size - 1, 0)
+    before = prepared.scaling.preprocessing.difference + window_size - 1
+    return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, before, 0)
 
 
 def _calibration_reach(prepared: Prepared, usable: BoolArray, context: int, delay: int) -> BoolArray:
@@ -214,7 +221,8 @@ def _only(prepared: Prepared, usable: BoolArray, start: int, stop: int) -> BoolA
     return kept
 
 
-def _split(series: Series, folder: Folder, params: PrepareParams) -> Split:
+def split_of(series: Series, folder: Folder, params: PrepareParams) -> Split:
+    """Return the spans of a series; ReadingsError if one has no room for a window."""
     when = folder.test_starts.get(series.asset)
     return split_rows(
         series,
@@ -226,41 +234,44 @@ def _split(series: Series, folder: Folder, params: PrepareParams) -> Split:
     )
 
 
-def _training_values(series: Series, split: Split, normal: BoolArray) -> FloatArray:
-    """Return the normal readings (n, F) of the training span without its held-out part."""
+def _check_season(folder: Folder, params: PrepareParams) -> None:
+    untimed = next((series.asset for series in folder.series if not series.is_time), None)
+    if params.season != "none" and untimed is not None:
+        raise ParamsError(
+            f"prepare.season={params.season} takes readings with times, and asset '{untimed}' is indexed by whole "
+            "numbers: set prepare.season to none, or give the readings a column of timestamps"
+        )
+
+
+def _learnable(series: Series, split: Split, normal: BoolArray) -> tuple[Series, BoolArray]:
+    """Return the training span without its held-out part, n rows, and which of them (n,) are normal."""
     start, stop = split.train
-    values = series.values[start:stop][normal[start:stop]]
-    if not len(values):
+    span, usable = series.rows(start, stop), normal[start:stop]
+    if not usable.any():
         raise ReadingsError(
             f"asset '{series.asset}': every row of its training span is labelled or excluded: "
             "give more normal readings, or a larger prepare.train_share"
         )
-    for channel, column in zip(series.channels, values.T, strict=True):
+    for channel, column in zip(series.channels, span.values[usable].T, strict=True):
         if np.isnan(column).all():
             raise ReadingsError(
                 f"asset '{series.asset}': channel '{channel}' has no reading in the training span: "
                 "drop the column from all assets, or give readings of it"
             )
-    return values
+    return span, usable
 
 
-def _usual_scale(learnable: Sequence[FloatArray]) -> FloatArray:
-    """Return the median standard deviation (F,) of each channel over the assets in which it moves; 0 if in none."""
-    scales = np.stack([np.nanstd(values, axis=0) for values in learnable])  # (assets, F)
-    moves = np.stack([np.nanmin(values, axis=0) < np.nanmax(values, axis=0) for values in learnable])
-    return np.array([np.median(s[m]) if m.any() else 0.0 for s, m in zip(scales.T, moves.T, strict=True)])
-
-
-def _starts(series: Series, rows: Rows, normal: BoolArray, window_size: int, name: str) -> IntArray:
+def _starts(series: Series, rows: Rows, normal: BoolArray, reach: int, name: str) -> IntArray:
+    """Return the starts of runs of `reach` normal rows in one span and segment."""
     usable = normal.copy()
     usable[: rows[0]] = False
     usable[rows[1] :] = False
     runs = [(start, stop) for start, stop in events_of(usable, series.segment_starts).tolist()]
-    starts = window_starts(runs, series.positions, window_size, stride=1)
+    starts = window_starts(runs, series.positions, reach, stride=1)
     if not len(starts):
         longest = max((stop - start for start, stop in runs), default=0)
         raise ReadingsError(
-            f"asset '{series.asset}': its {name} span has no {window_size} normal rows in a row (at most {longest}): "
+            f"asset '{series.asset}': its {name} span has no {reach} normal rows in a row (at most {longest}): "
             "give more readings, mark fewer rows, raise prepare.max_gap or shorten prepare.window_size"
         )
     return starts
@@ -281,11 +292,24 @@ def preparation_notes(folder: Folder, fleet: Sequence[Prepared]) -> list[str]:
             "any move of it will look large"
             for channel in still_channels(prepared)
         ]
+        notes += _season_notes(prepared)
     return notes
 
 
 def still_channels(prepared: Prepared) -> list[str]:
     """Return the channels that do not move in the training span: they teach the network nothing."""
-    values = _training_values(prepared.series, prepared.split, prepared.normal)
-    still = np.nanmin(values, axis=0) == np.nanmax(values, axis=0)
+    span, normal = _learnable(prepared.series, prepared.split, prepared.normal)
+    still = np.nanmin(span.values[normal], axis=0) == np.nanmax(span.values[normal], axis=0)
     return [channel for channel, stands in zip(prepared.series.channels, still, strict=True) if stands]
+
+
+def _season_notes(prepared: Prepared) -> list[str]:
+    season, (start, stop) = prepared.scaling.preprocessing.season, prepared.split.train
+    if season == "none":
+        return []
+    n_seasons = int(prepared.normal[start:stop].sum()) * prepared.series.step / (N_HOURS[season] * HOUR)
+    if n_seasons >= FEWEST_SEASONS:
+        return []
+    about = f"its training span holds {n_seasons:.1f} {season}s, so that the means of prepare.season={season}"
+    remedy = "rest on few readings each: give more readings, or set it to none"
+    return [f"{prepared.series.asset}: warning: {about} {remedy}"]

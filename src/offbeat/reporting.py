@@ -55,16 +55,16 @@ def learning_warning(explained_variance: float) -> str:
     )
 
 
-def check_out(out: Path, readings: Sequence[Path] = ()) -> None:
-    """Raise OffbeatError if scores cannot be written to `out`: before the work, not after it.
+def check_out(out: Path, readings: Sequence[Path] = (), suffixes: Sequence[str] = (".csv", ".parquet")) -> None:
+    """Raise OffbeatError if results cannot be written to `out`: before the work, not after it.
 
     Nor must they overwrite the readings, or stand among them, where they would be read as readings.
     """
     taken = {place.resolve() for path in readings for place in (path, path / "readings")}
     if out.resolve() in taken or out.resolve().parent in taken:
         raise OffbeatError(f"--out {out}: would stand among the readings, or in place of them: give another folder")
-    if out.suffix not in (".csv", ".parquet"):
-        raise OffbeatError(f"--out {out}: scores are written as .csv or .parquet")
+    if out.suffix not in suffixes:
+        raise OffbeatError(f"--out {out}: the file's name must end in {' or '.join(suffixes)}")
     if not out.parent.is_dir():
         raise OffbeatError(f"--out {out}: folder {out.parent} does not exist: make it first")
 

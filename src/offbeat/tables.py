@@ -1,4 +1,4 @@
-"""Aligned text, as the terminal shows it."""
+"""Tables as aligned text for the terminal, and as Markdown."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def text_table(rows: Sequence[Sequence[str]], right_from: int = 1) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as a Markdown table; the first row is a heading."""
+    rule = ["---"] * len(rows[0])
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (rows[0], rule, *rows[1:])
+    )

@@ -1,10 +1,11 @@
 """Readings to a calibrated detector: what the stages and the library share.
 
-prepare_fleet ──► train_model ──► assemble ──► calibrate_fleet ──► Detector
+choose_window ──► prepare_fleet ──► train_model ──► assemble ──► calibrate_fleet ──► Detector
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from offbeat.params import Params, load_params
 from offbeat.preparation import Prepared, laid_end_to_end, prepare_fleet
 from offbeat.readings.folder import Folder, alike
 from offbeat.readings.series import Series
+from offbeat.window_choice import choose_window
 
 if TYPE_CHECKING:
     from offbeat.models.learning import Epoch
@@ -33,6 +35,7 @@ class Fitted:
     detector: Detector
     trained: Trained
     fleet: list[Prepared]
+    notes: tuple[str, ...] = ()  # what was chosen on the way, and why
 
     @cached_property
     def untrained(self) -> Detector | None:
@@ -78,23 +81,25 @@ def fit(
     for key in {"period", "max_gap"} & ((params or {}).get("prepare") or {}).keys():
         if not isinstance(readings, Folder):
             raise ParamsError(f"prepare.{key} shapes how readings are read: give it to Series.from_frame instead")
-    detector = fit_fleet(_as_folder(readings), loaded, report=report).detector
-    detector.log_warnings(detector.assets)
-    return detector
+    fitted = fit_fleet(_as_folder(readings), loaded, report=report)
+    for note in fitted.notes:
+        logging.getLogger(__name__).info(note)
+    fitted.detector.log_warnings(fitted.detector.assets)
+    return fitted.detector
 
 
 def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None] | None = None) -> Fitted:
     """Do the work of `fit`, and return with the detector what an evaluation needs."""
     _check_names(folder)
     train_model = load_trainer()
-    fleet = prepare_fleet(folder, params.prepare)
-    trained = train_model(
-        laid_end_to_end(fleet, params.train.calendar), params.prepare.window_size, params.train, report
-    )
-    lineage = lineage_of(data_hash(fleet), params.prepare, params.train, params.calibrate)
-    detector = assemble(trained.graph, fleet, params.prepare, params.calibrate, lineage)
+    prepare, notes = choose_window(folder, params.prepare)
+    calibrate = params.calibrate.for_window(prepare.window_size)
+    fleet = prepare_fleet(folder, prepare)
+    trained = train_model(laid_end_to_end(fleet, params.train.calendar), prepare.window_size, params.train, report)
+    lineage = lineage_of(data_hash(fleet), prepare, params.train, calibrate)
+    detector = assemble(trained.graph, fleet, prepare, calibrate, lineage)
     calibrate_fleet(detector, fleet)
-    return Fitted(detector, trained, fleet)
+    return Fitted(detector, trained, fleet, tuple(notes))
 
 
 def load_trainer() -> Callable[..., Trained]:

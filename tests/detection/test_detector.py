@@ -16,6 +16,14 @@ ways = pytest.mark.parametrize(("stride", "delay", "smoothing"), WAYS)
 GAPS = [(40, 42), (70, 90), (150, 155)]  # a short one that is filled, two long ones that split the series
 
 
+# what is done to readings before the network sees them; the differences ask for a reading more
+PREPROCESSINGS = [
+    {"difference": 1},
+    {"transform": "log", "season": "week", "difference": 1, "scaling": "robust"},
+    {"season": "day", "scaling": "min_max"},
+]
+
+
 def with_values(series, values):
     return replace(series, values=values)
 
@@ -107,6 +115,20 @@ def test_a_settled_score_uses_no_reading_after_its_delay(make_detector, make_ser
         np.testing.assert_allclose(scores[until][settled], whole.scores[until][settled], rtol=1e-6)
 
 
+@pytest.mark.parametrize("prepare", PREPROCESSINGS)
+def test_a_settled_score_reaches_back_no_further_than_its_context(make_detector, make_series, prepare):
+    detector, series = make_detector(prepare=prepare, delay=3), make_series(120, seed=1)
+    assert detector.context == prepare.get("difference", 0) + make_detector(delay=3).context
+    whole, rng, reached = detector.score(series).scores, np.random.default_rng(0), []
+    for t in range(60, 70):
+        values = series.values.copy()
+        values[: t - detector.context] = rng.uniform(0, 1000, (t - detector.context, 3))
+        assert detector.score(with_values(series, values)).scores[t] == pytest.approx(whole[t], rel=1e-6)
+        values[t - detector.context] += 1000
+        reached.append(abs(detector.score(with_values(series, values)).scores[t] - whole[t]) > 1e-6)
+    assert all(reached)
+
+
 @ways
 def test_a_score_does_use_readings_up_to_its_delay(make_detector, make_series, stride, delay, smoothing):
     detector, series = make_detector(stride=stride, delay=delay, smoothing=smoothing), make_series(80, seed=1)
@@ -140,6 +162,20 @@ def test_pieces_with_context_give_the_scores_of_the_batch(make_detector, make_se
     batch = detector.score(series)
     assert batch.settled.sum() > 60
     for n_new in (1, 7, 50):
+        published = in_pieces(detector, series, series.rows, n_new)
+        np.testing.assert_allclose(published[batch.settled], batch.scores[batch.settled], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("prepare", PREPROCESSINGS)
+@pytest.mark.parametrize(("stride", "delay", "smoothing"), [(1, 0, 1), (1, 6, 4), (3, 4, 5)])
+def test_pieces_of_preprocessed_readings_give_the_scores_of_the_batch(
+    make_detector, make_series, stride, delay, smoothing, prepare
+):
+    detector = make_detector(prepare=prepare, stride=stride, delay=delay, smoothing=smoothing)
+    series = make_series(200, seed=1, gaps=GAPS, missing=0.05)
+    batch = detector.score(series)
+    assert batch.settled.sum() > 60
+    for n_new in (1, 7):
         published = in_pieces(detector, series, series.rows, n_new)
         np.testing.assert_allclose(published[batch.settled], batch.scores[batch.settled], rtol=1e-6, atol=1e-6)
 
@@ -205,7 +241,7 @@ def test_a_new_asset_learns_its_scaling_from_the_first_half_and_its_threshold_fr
 ):
     detector, series = make_detector(), make_series(400, asset="pump-2", seed=3)
     calibration = detector.calibrate(series, method="quantile", quantile=0.5).assets["pump-2"]
-    np.testing.assert_allclose(calibration.scaling.mean, series.values[:200].mean(axis=0))
+    np.testing.assert_allclose(calibration.scaling.centre, series.values[:200].mean(axis=0))
     scores = detector.score(series).scores
     assert calibration.threshold.value == pytest.approx(np.quantile(scores[200 + detector.context :], 0.5))
 
@@ -238,6 +274,20 @@ def test_no_labelled_row_leaves_a_threshold_by_labels_without_a_choice(make_dete
         make_detector().calibrate(make_series(400), method="labelled")
 
 
+def test_a_new_asset_learns_all_of_its_preprocessing_from_the_first_half(make_detector, make_series):
+    series = make_series(400, asset="pump-2", seed=3)
+    loud = series.values.copy()
+    loud[200:] *= 7
+    prepare = {"transform": "log", "season": "week", "difference": 1, "scaling": "robust"}
+    one, other = (
+        make_detector(prepare=prepare).calibrate(with_values(series, values)).assets["pump-2"]
+        for values in (series.values, loud)
+    )
+    for name in ("profile", "centre", "scale"):
+        np.testing.assert_array_equal(getattr(one.scaling, name), getattr(other.scaling, name))
+    np.testing.assert_array_equal(one.usual, other.usual)
+
+
 def test_a_channel_that_stands_still_on_a_new_asset_is_measured_as_on_the_others(make_detector, make_series):
     detector, series = make_detector(), make_series(400, asset="pump-2", seed=3)
     values = series.values.copy()
@@ -268,7 +318,7 @@ def test_rows_that_are_not_normal_change_nothing_of_a_calibration(make_detector,
     )
     assert one.threshold == other.threshold != unmasked.threshold
     np.testing.assert_array_equal(one.usual.error, other.usual.error)
-    np.testing.assert_array_equal(one.scaling.mean, other.scaling.mean)
+    np.testing.assert_array_equal(one.scaling.centre, other.scaling.centre)
 
 
 def test_a_calibration_tells_its_readings_and_its_changes_and_so_does_a_result(make_detector, make_series):

@@ -55,6 +55,23 @@ def test_save_and_load_give_equal_scores(make_detector, make_series, tmp_path, t
     assert loaded.assets["pump 2/ä"].origin["method"] == "sigma"
 
 
+@pytest.mark.parametrize("season", ["none", "day", "week"])
+def test_preprocessing_comes_back_with_the_detector(make_detector, make_series, tmp_path, season):
+    prepare = {"transform": "log", "season": season, "difference": 1, "scaling": "robust"}
+    detector, series = make_detector(prepare=prepare), make_series(100, seed=3, missing=0.1, gaps=[(40, 60)])
+    detector.save(tmp_path / "model")
+    loaded = Detector.load(tmp_path / "model")
+    assert (loaded.preprocessing, loaded.context) == (detector.preprocessing, detector.context)
+    np.testing.assert_array_equal(loaded.score(series).scores, detector.score(series).scores)
+
+
+def test_a_profile_of_another_season_is_no_detector(saved):
+    card = json.loads((saved / "detector.json").read_text())
+    rewrite_card(saved, preprocessing={**card["preprocessing"], "season": "day"})
+    with pytest.raises(ModelError, match=r"not a detector \(ValueError: an asset's profile is \(1, 3\), not a number"):
+        Detector.load(saved)
+
+
 def test_a_saved_detector_is_onnx_and_json_and_nothing_else(saved):
     assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
     for name in FILES[1:]:

@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.metrics import precision_recall_curve as sklearn_curve
 
-from offbeat.evaluation.areas import average_precision, best_f1, dominant_period, precision_recall_curve, vus_pr
+from offbeat.detection.periods import dominant_period
+from offbeat.evaluation.areas import average_precision, best_f1, precision_recall_curve, vus_pr
 
 
 def shared_data() -> Path:
@@ -189,31 +190,8 @@ def test_integer_labels_and_scores_are_taken():
         (lambda: vus_pr([0, 1], [1, 2], -1), "got -1 and 250"),
         (lambda: vus_pr([0, 1], [1, 2], 3, 1), "got 3 and 1"),
         (lambda: precision_recall_curve([0, 1, 0], [1, 2, 3], 1), "at least 2, got 1"),
-        (lambda: dominant_period(np.zeros((4, 2))), r"one channel, got values of shape \(4, 2\)"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("period", [8, 25, 100, 290])
-def test_the_period_of_a_sine_is_found_in_noise_and_with_readings_missing(period):
-    rng = np.random.default_rng(0)
-    values = np.sin(2 * np.pi * np.arange(6000) / period) + 0.05 * rng.normal(size=6000)
-    values[-40:] = np.nan
-    assert dominant_period(values) == pytest.approx(period, abs=2)
-
-
-def test_the_period_is_the_highest_peak_of_the_plain_autocorrelation():
-    rng = np.random.default_rng(3)
-    values = np.convolve(rng.normal(size=260), np.ones(6), "valid") + np.sin(np.arange(255) / 4)
-    correlation = [naive.autocorrelation_at(values.tolist(), lag) for lag in range(len(values))]
-    peaks = [k for k in range(4, 254) if correlation[k] > max(correlation[k - 1], correlation[k + 1])]
-    assert dominant_period(values) == max(peaks, key=lambda k: correlation[k])
-
-
-@pytest.mark.parametrize("values", [np.ones(500), np.arange(500.0), np.full(9, np.nan), [], [1.0], [1.0, 2.0, 1.0]])
-def test_what_has_no_period_gets_the_default(values):
-    assert dominant_period(values) == 125
-    assert dominant_period(values, default=60) == 60

@@ -39,7 +39,7 @@ class Knowing(Runtime):
         """Return what the machine does without noise, at the time that fits best."""
         t = np.arange(N)[:, None]
         clean = np.sin(t / np.array([5.0, 9.0, 14.0])) * [2, 30, 1] + [50, 1400, 40]
-        scaled = self.fleet[0].scaling.apply(clean)
+        scaled = self.fleet[0].scaling.apply(replace(self.fleet[0].series, values=clean))
         times = np.lib.stride_tricks.sliding_window_view(scaled, self.window_size, axis=0).transpose(0, 2, 1)
         flat = times.reshape(len(times), -1)
         distances = np.square(flat).sum(axis=1) - 2 * windows.reshape(len(windows), -1) @ flat.T
@@ -71,7 +71,7 @@ def fleet_of(make_series):
 @pytest.fixture
 def detector_of(graph, other_graph):
     def make(fleet, *, other=False, runtime=None, **changes):
-        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | changes}).calibrate
+        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | changes}).calibrate.for_window(8)
         detector = assemble(other_graph if other else graph, fleet, PARAMS.prepare, section, {})
         if runtime is not None:
             detector = replace(detector, runtime=runtime)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offbeat.assembly import assemble, calibrate_fleet
-from offbeat.evaluation.ground import Champion, common_ground, learnt_until
+from offbeat.evaluation.ground import Champion, common_ground, learnt_until, other_rule, shared_ground
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder
@@ -33,7 +33,7 @@ def fleet_of(make_series):
 @pytest.fixture
 def detector_of(graph):
     def make(fleet, **changes):
-        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | changes}).calibrate
+        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | changes}).calibrate.for_window(8)
         detector = assemble(graph, fleet, PARAMS.prepare, section, {})
         calibrate_fleet(detector, fleet)
         return detector
@@ -153,3 +153,35 @@ def test_another_threshold_rule_is_noted(fleet_of, detector_of):
     champion = Champion(detector_of(fleet, false_alarms_per_week=60), learnt_until(fleet))
     [note] = ground(fleet, detector_of(fleet), champion).notes
     assert note.endswith(": false_alarms_per_week 30.0 instead of 60.0")
+
+
+# --- several candidates -----------------------------------------------------------------------------------------------
+
+
+def test_candidates_are_judged_on_rows_that_come_after_all_that_any_of_them_learnt_from(make_series, detector_of):
+    series = (make_series(N), make_series(N, asset="pump-2", seed=1))
+    later = PARAMS.prepare.model_copy(update={"calibration_share": 0.25})
+    fleets = [prepare_fleet(Folder(series), section) for section in (PARAMS.prepare, later)]
+    detectors = [detector_of(fleet) for fleet in fleets]
+    firsts = [[prepared.split.test[0] for prepared in fleet] for fleet in fleets]
+    assert firsts == [[TEST] * 2, [TEST + 20] * 2]
+    for order in (slice(None), slice(None, None, -1)):
+        found = shared_ground(fleets[order], detectors[order], PARAMS.evaluate)
+        assert first_rows(found) == {one.asset: one.index[TEST + 20] for one in series}
+
+
+def test_candidates_are_judged_with_the_largest_reach_of_them(fleet_of, detector_of):
+    fleet = fleet_of("pump-1")
+    detectors = [detector_of(fleet), detector_of(fleet, delay=6), detector_of(fleet, smoothing=9)]
+    found = shared_ground([fleet] * 3, detectors, PARAMS.evaluate)
+    assert (found.window_size, found.delay) == (8, 6)
+    assert found.context == max(one.context for one in detectors) > detectors[0].context
+
+
+def test_another_threshold_rule_is_said_and_another_smoothing_is_not(fleet_of, detector_of):
+    fleet = fleet_of("pump-1")
+    base, budget, smooth = detector_of(fleet), detector_of(fleet, false_alarms_per_week=9), detector_of(fleet, delay=2)
+    assert other_rule(smooth, base, "its", "those of the base") == []
+    (note,) = other_rule(budget, base, "its", "those of the base")
+    assert note.startswith("its thresholds follow another rule than those of the base, which may be all the difference")
+    assert note.endswith(": false_alarms_per_week 9.0 instead of 30.0")

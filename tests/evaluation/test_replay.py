@@ -60,7 +60,7 @@ def replayed(graph, other_graph):
     """Replay a fleet; return its replays by method and asset, and the fleet's metrics by method."""
 
     def replay(fleet, **calibrate):
-        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | calibrate}).calibrate
+        section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | calibrate}).calibrate.for_window(8)
         detectors = [assemble(g, fleet, PARAMS.prepare, section, {"method": OWN}) for g in (graph, other_graph)]
         for detector in detectors:
             calibrate_fleet(detector, fleet)
@@ -111,7 +111,8 @@ def test_the_thresholds_do_depend_on_the_calibration_span(fleet_of, replayed, ma
 def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, graph, other_graph):
     fleet = fleet_of()
     detector, untrained = (
-        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate, {"method": OWN}) for g in (graph, other_graph)
+        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate.for_window(8), {"method": OWN})
+        for g in (graph, other_graph)
     )
     for one in (detector, untrained):
         calibrate_fleet(one, fleet)

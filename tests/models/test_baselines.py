@@ -4,7 +4,21 @@ import naive
 import numpy as np
 import pytest
 
-from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
+from offbeat.models import window_baselines
+from offbeat.models.baselines import (
+    RIDGE,
+    constant_scores,
+    difference_scores,
+    gaussian_scores,
+    isolation_forest_scores,
+    mahalanobis_scores,
+    moving_average_scores,
+    norm_scores,
+    pca_scores,
+    position_scores,
+    random_scores,
+)
+from offbeat.models.window_baselines import nearest_windows, window_pca
 
 
 def readings(n=60, n_channels=4, seed=0):
@@ -95,3 +109,116 @@ def test_training_rows_with_missing_readings_and_still_channels_are_no_trouble()
     training[:, 1] = 0
     training[::7, 2] = np.nan
     assert np.isfinite(pca_scores(readings(30, 3, seed=1), training, 2)).all()
+
+
+# --- without a look at the readings -----------------------------------------------------------------------------------
+
+
+def test_constant_scores_rank_nothing_and_position_scores_peak_in_the_middle():
+    assert constant_scores(4).tolist() == [1, 1, 1, 1]
+    assert position_scores(5).tolist() == [0, 0.5, 1, 0.5, 0]
+    assert position_scores(1).tolist() == [1]
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("segments", [[(0, 30)], [(0, 1), (1, 12), (12, 30)]])
+def test_difference_scores_are_those_of_the_loops(segments):
+    scaled = readings(30)
+    scaled[np.random.default_rng(1).random(scaled.shape) < 0.3] = np.nan
+    np.testing.assert_allclose(difference_scores(scaled, segments), naive.difference_scores(scaled, segments))
+
+
+def test_norm_scores_are_those_of_the_loops_and_a_still_channel_is_shifted_alone():
+    scaled, training = readings(30, seed=1) * 2, readings(80)
+    training[:, 2] = 0.5
+    training[::5, 1] = scaled[3, 0] = np.nan
+    np.testing.assert_allclose(norm_scores(scaled, training), naive.norm_scores(scaled, training))
+    scaled[7] = np.nan
+    assert np.flatnonzero(np.isnan(norm_scores(scaled, training))).tolist() == [7]
+
+
+def test_gaussian_scores_are_mean_squares_of_what_was_read():
+    scaled = np.array([[1.0, 3.0], [np.nan, 2.0], [np.nan, np.nan]])
+    np.testing.assert_allclose(gaussian_scores(scaled), [(1 + 9) / 2, 4, np.nan])
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 5])
+def test_mahalanobis_scores_are_those_of_the_loops(n_channels):
+    training, scaled = readings(80, n_channels), readings(30, n_channels, seed=1) * 2
+    expected = naive.mahalanobis_scores(scaled, training, RIDGE)
+    np.testing.assert_allclose(mahalanobis_scores(scaled, training), expected, rtol=1e-9)
+
+
+def test_a_joint_gaussian_sees_a_broken_correlation_and_stands_a_still_channel():
+    rng = np.random.default_rng(0)
+    both = rng.standard_normal(200)
+    training = np.column_stack([both, both + rng.normal(0, 0.05, 200), np.zeros(200)])
+    scores = mahalanobis_scores(np.array([[1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [np.nan] * 3]), training)
+    assert scores[1] > 50 * scores[0]
+    assert np.isnan(scores).tolist() == [False, False, True]
+
+
+def test_an_isolation_forest_sets_a_far_row_apart_the_same_with_the_same_seed():
+    training, scaled = readings(300), readings(40, seed=1)
+    scaled[5], scaled[9] = 30, np.nan
+    scores = isolation_forest_scores(scaled, training, 3)
+    assert np.nanargmax(scores) == 5
+    assert np.flatnonzero(np.isnan(scores)).tolist() == [9]
+    assert np.array_equal(scores, isolation_forest_scores(scaled, training, 3), equal_nan=True)
+    assert not np.array_equal(scores, isolation_forest_scores(scaled, training, 4), equal_nan=True)
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+
+
+def gapped(n=70, n_channels=2):
+    scaled = readings(n, n_channels, seed=2)
+    scaled[np.random.default_rng(3).random(scaled.shape) < 0.1] = np.nan
+    return scaled
+
+
+@pytest.mark.parametrize(("window_size", "n_neighbours"), [(4, 1), (4, 3), (7, 5)])
+def test_the_nearest_windows_are_those_of_the_loops_and_overlap_none(window_size, n_neighbours):
+    scaled, known, begins = gapped(), np.arange(0, 30), np.arange(64)
+    errors = nearest_windows(scaled, known, window_size, n_neighbours)(begins)
+    expected = [naive.nearest_window_error(scaled, start, known, window_size, n_neighbours) for start in begins]
+    assert errors.shape == (64, window_size, 1)
+    np.testing.assert_allclose(errors[:, 0, 0], expected, rtol=1e-9)
+    assert np.array_equal(errors, np.repeat(errors[:, :1], window_size, axis=1), equal_nan=True)
+
+
+def test_a_window_that_overlaps_all_that_are_known_has_no_neighbour():
+    errors = nearest_windows(gapped(), np.arange(3), 4)(np.array([1, 40]))
+    assert np.isnan(errors[0]).all()
+    assert np.isfinite(errors[1]).all()
+
+
+def test_single_precision_tells_almost_equal_windows_apart():
+    scaled = np.tile(np.sin(np.arange(8) * np.pi / 4), 8)[:, None].astype(np.float32) * 10
+    scaled[40] += 0.01  # a thousandth of the wave
+    errors = nearest_windows(scaled, np.arange(20), 8, 1)(np.array([32, 40]))[:, 0, 0]
+    np.testing.assert_allclose(errors, [0, 0.01**2 / 8], atol=1e-8)
+
+
+@pytest.mark.parametrize(("window_size", "share"), [(4, 0.5), (4, 0.9), (6, 0.999)])
+def test_the_residuals_of_window_pca_are_those_of_the_singular_vectors(window_size, share):
+    scaled, known, begins = gapped(), np.arange(0, 40), np.array([0, 20, 50, 64])
+    errors = window_pca(scaled, known, window_size, share)(begins)
+    expected = [naive.window_pca_errors(scaled, start, known, window_size, share) for start in begins]
+    np.testing.assert_allclose(errors, expected, rtol=1e-7, atol=1e-12)
+
+
+def test_window_pca_of_readings_that_stand_still_takes_the_distance_to_them():
+    scaled = np.zeros((40, 1))
+    scaled[30] = 2
+    errors = window_pca(scaled, np.arange(10), 4)(np.array([0, 28]))
+    assert errors[..., 0].tolist() == [[0, 0, 0, 0], [0, 0, 4, 0]]
+
+
+def test_windows_to_learn_from_are_thinned_evenly(monkeypatch):
+    monkeypatch.setattr(window_baselines, "MOST_WINDOWS", 3)
+    scaled = gapped()
+    errors = nearest_windows(scaled, np.arange(0, 41), 4, 1)(np.array([60]))
+    np.testing.assert_allclose(errors, nearest_windows(scaled, np.array([0, 20, 40]), 4, 1)(np.array([60])))

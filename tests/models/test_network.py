@@ -54,8 +54,9 @@ def test_both_graphs_are_those_of_the_keras_model(trained):
 def test_a_spike_scores_above_its_surroundings_and_its_channel_leads(trained):
     index = pd.date_range("2026-01-01", periods=600, freq="1min")
     frame = pd.DataFrame(sine(), index, ["flow", "temp"])
+    preprocessing = load_params().prepare.preprocessing
     params = changed(load_params().calibrate, {"smoothing": 1, "delay": 0, "merge_gap": 0})
-    detector = Detector(Runtime(trained.graph), ("flow", "temp"), 60_000_000_000, True, 5, 10.0, params)
+    detector = Detector(Runtime(trained.graph), ("flow", "temp"), 60_000_000_000, True, 5, preprocessing, params)
     detector.calibrate(Series.from_frame(frame, "pump-1"))
     frame.iloc[500, 1] += 3
     result = detector.score(Series.from_frame(frame, "pump-1"))

@@ -44,7 +44,8 @@ def detector(runtime: Any) -> Detector:
     frame = readings(600, seed=0)
     series = [Series.from_frame(frame, asset, max_gap=2) for asset in ASSETS]
     params = changed(load_params().calibrate, {"delay": 0, "smoothing": 4, "merge_gap": 2})
-    made = Detector(runtime, series[0].channels, series[0].step, True, max_gap=2, clip=10.0, params=params)
+    preprocessing = load_params().prepare.preprocessing
+    made = Detector(runtime, series[0].channels, series[0].step, True, 2, preprocessing, params)
     for one in series:
         made.calibrate(one)
     return made

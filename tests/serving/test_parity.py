@@ -39,7 +39,8 @@ def detector_for(folder):
     sizes = {"units": 8, "latent_size": 4, "position_size": 4, "linear_size": 0, "seed": 1}
     params = load_params(changes={"prepare": {"window_size": 16}, "train": sizes, "calibrate": {"delay": 8}})
     runtime = Runtime(export_network(build_autoencoder(16, first.n_channels, params.train)))
-    detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, 10.0, params.calibrate)
+    preprocessing, calibrate = params.prepare.preprocessing, params.calibrate.for_window(16)
+    detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, preprocessing, calibrate)
     for series in folder.series:
         detector.calibrate(series, method="quantile")
     return detector

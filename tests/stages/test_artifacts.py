@@ -61,9 +61,11 @@ def test_a_prepared_fleet_comes_back_exactly(make_series, tmp_path, timed):
             assert getattr(new.series, name) == getattr(old.series, name)
         assert type(new.series.period) is type(old.series.period)
         assert new.split == old.split
-        assert same(new.scaling.mean, old.scaling.mean)
+        assert same(new.scaling.centre, old.scaling.centre)
         assert same(new.scaling.scale, old.scaling.scale)
-        assert same(new.scaling.apply(new.series.values), new.scaled)
+        assert same(new.scaling.profile, old.scaling.profile)
+        assert new.scaling.preprocessing == old.scaling.preprocessing
+        assert same(new.scaling.apply(new.series), new.scaled)
 
 
 def test_the_files_grow_with_the_readings_and_not_with_the_windows(make_series, tmp_path):

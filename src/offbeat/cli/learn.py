@@ -78,7 +78,13 @@ def train(
     fitted.detector.save(out)
     replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, loaded.evaluate)
     typer.echo(
-        "\n".join([*folder.notes, *fit_summary(fitted.detector, fitted.trained.overall_explained_variance, replays)])
+        "\n".join(
+            [
+                *folder.notes,
+                *fitted.notes,
+                *fit_summary(fitted.detector, fitted.trained.overall_explained_variance, replays),
+            ]
+        )
     )
     typer.echo(f"Saved the detector to {out}; use it: offbeat score READINGS --model {out}")
 

@@ -17,23 +17,28 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
     Prints per machine and channel what is there, how good it is, and the remedy for each problem; ends with an error
     if a file cannot be read, or training would refuse the readings.
     """
+    from offbeat.params import CHOSEN_WINDOWS
     from offbeat.preparation import prepare_fleet
     from offbeat.readings.folder import read_folder
     from offbeat.readings.quality import assess_folder
     from offbeat.readings.quality_page import render
+    from offbeat.window_choice import choose_window
 
     loaded = params_of(params, change or [])
     grid: dict[str, Any] = {"period": loaded.prepare.period, "max_gap": loaded.prepare.max_gap}
-    qualities, errors = assess_folder(
-        directory, **grid, window_size=loaded.prepare.window_size, min_days=loaded.min_days
-    )
+    window_size = loaded.prepare.window_size or CHOSEN_WINDOWS[0]
+    qualities, errors = assess_folder(directory, **grid, window_size=window_size, min_days=loaded.min_days)
     typer.echo(render(qualities, errors))
     if errors:
         raise typer.Exit(1)
     try:
-        prepare_fleet(read_folder(directory, **grid), loaded.prepare)
+        folder = read_folder(directory, **grid)
+        prepare, choice = choose_window(folder, loaded.prepare)
+        prepare_fleet(folder, prepare)
     except ReadingsError as error:
         raise ReadingsError(f"training would refuse these readings: {error}") from error
+    for line in choice:
+        typer.echo(line)
 
 
 def simulate(directory: Path, seed: Annotated[int, typer.Option(min=0)] = 7) -> None:

@@ -83,7 +83,7 @@ class CalibrationSpan:
 def choose_thresholds(
     spans: Sequence[CalibrationSpan], *, params: CalibrateParams, reach: int, period_s: float | None
 ) -> list[Threshold]:
-    """Return a threshold for each asset of a group.
+    """Return a threshold for each asset of a group, `params.margin` times what its method says.
 
     Parameters
     ----------
@@ -109,6 +109,14 @@ def choose_thresholds(
                 f"it takes {reach} normal timesteps in a row, so give a longer calibration span or train "
                 "with a shorter prepare.window_size"
             )
+    chosen = _chosen(spans, params, reach, period_s, longest)
+    return [replace(threshold, value=threshold.value * params.margin) for threshold in chosen]
+
+
+def _chosen(
+    spans: Sequence[CalibrationSpan], params: CalibrateParams, reach: int, period_s: float | None, longest: list[int]
+) -> list[Threshold]:
+    """Return the thresholds without their margin."""
     if params.method in ("conformal", "pot"):
         # a block is as long as a score's reach where any span has room for one
         block_size = reach if max(longest) >= reach else min(longest)

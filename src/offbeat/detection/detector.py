@@ -23,7 +23,7 @@ from offbeat.detection.scores import Usual, anomaly_scores, channel_scores, erro
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import Segments, gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
-from offbeat.params import CalibrateParams, changed
+from offbeat.params import CalibrateParams, Preprocessing, changed
 from offbeat.readings.messages import length_text
 from offbeat.readings.moments import length_of
 from offbeat.readings.series import Series, series_hash
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SCORE_KEYS = {
     "error",
     "combine",
+    "error_floor",
     "stride",
     "delay",
     "smoothing",
@@ -56,8 +57,8 @@ class Detector:
         Which of the two.
     max_gap : int
         In timesteps; how readings must be put on their grid.
-    clip : float
-        In standard deviations.
+    preprocessing : Preprocessing
+        What is done to readings first.
     params : CalibrateParams
         How errors become scores and thresholds.
     assets : dict of str to Calibration
@@ -70,7 +71,7 @@ class Detector:
     step: int
     is_time: bool
     max_gap: int
-    clip: float
+    preprocessing: Preprocessing
     params: CalibrateParams
     assets: dict[str, Calibration] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Detector:
     @property
     def context(self) -> int:
         """Timesteps before t whose readings shape the score at t: what a stream must send along."""
-        return self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
+        return self.preprocessing.difference + self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
 
     def score(self, series: Series) -> ScoreResult:
         """Score every timestep of a series.
@@ -198,13 +199,13 @@ class Detector:
             As `calibrate`.
         """
         self._check(series)
-        values = self._ordered(series)[normal]
-        for channel, column in zip(self.channels, values.T, strict=True):
+        series = series.in_order(self.channels)
+        for channel, column in zip(self.channels, series.values[normal].T, strict=True):
             if np.isnan(column).all():
                 raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
         elsewhere = [known.scaling.scale for known in self.assets.values()]
-        scaling = fit_scaling(values, self.clip, np.median(elsewhere, axis=0) if elsewhere else None)
-        whole = reach_mask(normal, series.segment_starts, self.window_size - 1, 0)
+        scaling = fit_scaling(series, normal, self.preprocessing, np.median(elsewhere, axis=0) if elsewhere else None)
+        whole = reach_mask(normal, series.segment_starts, self.preprocessing.difference + self.window_size - 1, 0)
         if not whole.any():
             raise ReadingsError(
                 f"asset '{series.asset}': the first half of its readings has no {self.window_size} normal rows in "
@@ -219,7 +220,7 @@ class Detector:
 
     def usual_errors(self, errors: FloatArray) -> Usual:
         """Return what errors (T, F) of normal readings are like, for the detector's way to combine channels."""
-        return usual_errors(errors, whitened=self.params.combine == "whitened")
+        return usual_errors(errors, floor=self.params.error_floor, whitened=self.params.combine == "whitened")
 
     def combined(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
         """Return the anomaly scores (T,) of errors (T, F)."""
@@ -246,7 +247,7 @@ class Detector:
     def errors(self, series: Series, scaling: Scaling) -> FloatArray:
         """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""
         self._check(series)
-        scaled = scaling.apply(self._ordered(series))
+        scaled = scaling.apply(series.in_order(self.channels))
         inputs = np.concatenate([scaled, calendar_code(series.stamps, self.runtime.n_calendar)], axis=1)
         kind = "signed" if self.params.combine == "whitened" else self.params.error
         forecast = slice(self.window_size - self.runtime.horizon, None)
@@ -288,9 +289,6 @@ class Detector:
     def _settled(self, series: Series) -> BoolArray:
         everywhere = np.ones(series.n_timesteps, dtype=bool)
         return reach_mask(everywhere, series.segment_starts, self.context, self.delay)
-
-    def _ordered(self, series: Series) -> FloatArray:
-        return series.values[:, [series.channels.index(channel) for channel in self.channels]]
 
     def check_period(self, series: Series, leeway: float = 1.0) -> None:
         """Raise ModelError if a series' period is not the detector's, or more than `leeway` times off."""

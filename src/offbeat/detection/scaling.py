@@ -1,45 +1,214 @@
-"""Per-asset scaling, fitted on the training span only.
+"""Readings to what a network sees, and back: logarithm, seasonal means, differences, scaling.
 
-Each asset has its own mean and scale per channel, so that one network serves machines that run at different levels.
+Each asset has its own numbers, fitted on normal rows of its training span alone, so that one network serves machines
+that run at different levels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from offbeat.typing import FloatArray
+from offbeat.detection.seasons import hours_of, seasonal_means
+from offbeat.detection.windows import reach_mask
+from offbeat.errors import ReadingsError
+from offbeat.params import Preprocessing
+from offbeat.readings.series import Series
+from offbeat.typing import BoolArray, FloatArray, IntArray
+
+NORMAL_QUARTILES = 1.349  # distance of the quartiles of a normal distribution, in standard deviations
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Mean and scale of each channel (F,), in the readings' units; scaled readings are clipped at ±`clip`."""
+    """What was learnt of an asset's channels.
 
-    mean: FloatArray
+    Attributes
+    ----------
+    preprocessing : Preprocessing
+    profile : ndarray of shape (n_hours, F)
+        What is taken from the readings (their logarithms, if so) at each hour of the season. Without a season one row:
+        zeros or, with differences, the mean, which differences then lose.
+    centre, scale : ndarray of shape (F,)
+        Of what is left, in its units.
+    """
+
+    preprocessing: Preprocessing
+    profile: FloatArray
+    centre: FloatArray
     scale: FloatArray
-    clip: float
 
-    def apply(self, values: FloatArray) -> FloatArray:
-        """Return readings (T, F) in scaled units, float32; NaN stays NaN."""
-        scaled: FloatArray = np.clip((values - self.mean) / self.scale, -self.clip, self.clip).astype(np.float32)
+    def apply(self, series: Series) -> FloatArray:
+        """Return the readings of a series in scaled units, (T, F), float32, cut at ±`clip`.
+
+        A missing reading is NaN. So is a difference of which one reading is missing, or that would reach over a long
+        gap: the first of a segment. A reading below zero counts as zero where logarithms are taken: it has none, and
+        to call it missing would hide it.
+        """
+        level, clip = _level(series, self.preprocessing, self.profile), self.preprocessing.clip
+        steps = level - _before(level, series.segment_starts) if self.preprocessing.difference else level
+        scaled: FloatArray = np.clip((steps - self.centre) / self.scale, -clip, clip).astype(np.float32)
         return scaled
 
+    def invert(self, scaled: FloatArray, series: Series) -> FloatArray:
+        """Return values (T, F) in scaled units as readings, float64.
 
-def fit_scaling(values: FloatArray, clip: float, usual_scale: FloatArray | None = None) -> Scaling:
-    """Return mean and standard deviation of each channel of values (T, F), missing readings left out.
+        Parameters
+        ----------
+        scaled : ndarray of shape (n_timesteps, n_channels)
+            Of the timesteps of `series`, such as what a network made of them.
+        series : Series
+            Gives the hours and, for differences, the reading before each timestep.
+
+        Returns
+        -------
+        ndarray of the same shape
+            `invert(apply(series), series)` are the readings, but for what `apply` cut and the precision of float32.
+            With differences NaN where the reading before is missing.
+        """
+        values = scaled.astype(np.float64) * self.scale + self.centre
+        if self.preprocessing.difference:
+            values = values + _before(_level(series, self.preprocessing, self.profile), series.segment_starts)
+        return self._readings(values, series.stamps)
+
+    def usual_readings(self, stamps: IntArray) -> FloatArray:
+        """Return readings (T, F) as they usually are at some stamps (T,)."""
+        level = np.zeros_like(self.centre) if self.preprocessing.difference else self.centre
+        return self._readings(np.broadcast_to(level, (len(stamps), len(level))), stamps)
+
+    def _readings(self, level: FloatArray, stamps: IntArray) -> FloatArray:
+        values: FloatArray = level + self.profile[hours_of(stamps, self.preprocessing.season)]
+        return np.expm1(values) if self.preprocessing.transform == "log" else values
+
+
+def fit_scaling(
+    series: Series, normal: BoolArray, preprocessing: Preprocessing, usual_scale: FloatArray | None = None
+) -> Scaling:
+    """Learn the scaling of an asset.
 
     Parameters
     ----------
-    values : ndarray of shape (n_timesteps, n_channels)
-        Each channel has at least one reading.
-    clip : float
-        In standard deviations.
+    series : Series
+    normal : ndarray of shape (n_timesteps,), bool
+        Which rows count; each channel has at least one reading in them.
+    preprocessing : Preprocessing
     usual_scale : ndarray of shape (n_channels,), optional
-        Takes the place of a standard deviation that is zero: a channel that did not move here is measured by how
-        much it moves elsewhere. Where that is zero or absent, the scale is 1.
+        Takes the place of a scale that is zero: a channel that did not move here is measured by how much it moves
+        elsewhere. Where that is zero or absent, the scale is 1.
+
+    Raises
+    ------
+    ReadingsError
+        If the logarithm of a reading below zero is asked for, or a channel has no difference.
     """
-    mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    still = scale <= 1e-9 * np.abs(mean)  # what rounding leaves of a constant, whatever its unit
-    fallback = np.ones_like(scale) if usual_scale is None else np.where(usual_scale > 0, usual_scale, 1.0)
-    return Scaling(mean, np.where(still, fallback, scale), clip)
+    return _scaling(_measure(series, normal, preprocessing), preprocessing, usual_scale)
+
+
+def fit_scalings(spans: Sequence[tuple[Series, BoolArray]], preprocessing: Preprocessing) -> list[Scaling]:
+    """Learn the scalings of like assets, as `fit_scaling` does from each series and its normal rows.
+
+    The usual scale of a channel is its median over the assets in which it moves.
+    """
+    measured = [_measure(series, normal, preprocessing) for series, normal in spans]
+    scales = np.stack([one.spread for one in measured])  # (assets, F)
+    moves = np.stack([one.moves for one in measured])
+    usual = np.array([np.median(s[m]) if m.any() else 0.0 for s, m in zip(scales.T, moves.T, strict=True)])
+    return [_scaling(one, preprocessing, usual) for one in measured]
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Of each channel (F,): centre and spread of what is scaled, size of what it is made of, and whether that moves."""
+
+    profile: FloatArray
+    centre: FloatArray
+    spread: FloatArray
+    size: FloatArray
+    moves: BoolArray
+
+
+def _scaling(measured: _Measured, preprocessing: Preprocessing, usual_scale: FloatArray | None) -> Scaling:
+    spread = measured.spread
+    still = spread <= 1e-9 * measured.size  # what rounding leaves of a constant, whatever its unit
+    fallback = np.ones_like(spread) if usual_scale is None else np.where(usual_scale > 0, usual_scale, 1.0)
+    return Scaling(preprocessing, measured.profile, measured.centre, np.where(still, fallback, spread))
+
+
+def _measure(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> _Measured:
+    if preprocessing.transform == "log":
+        _check_not_negative(series, normal)
+    learnt = _transformed(series.values, preprocessing)[normal]
+    profile = _profile(learnt, series.stamps[normal], preprocessing)
+    level = _level(series, preprocessing, profile)
+    if preprocessing.difference:
+        both = reach_mask(normal, series.segment_starts, 1, 0)  # a difference is normal if both of its readings are
+        steps: FloatArray = (level - _before(level, series.segment_starts))[both]
+        _check_differences(series, steps)
+    else:
+        steps = level[normal]
+    centre, spread = _centre_and_spread(steps, preprocessing.scaling)
+    moves = np.nanmin(learnt, axis=0) < np.nanmax(learnt, axis=0)
+    return _Measured(profile, centre, spread, np.abs(np.nanmean(learnt, axis=0)), moves)
+
+
+def _transformed(values: FloatArray, preprocessing: Preprocessing) -> FloatArray:
+    return values if preprocessing.transform == "none" else np.log1p(np.maximum(values, 0.0))
+
+
+def _profile(learnt: FloatArray, stamps: IntArray, preprocessing: Preprocessing) -> FloatArray:
+    season = preprocessing.season
+    if season == "none" and not preprocessing.difference:
+        return np.zeros((1, learnt.shape[1]))
+    return seasonal_means(learnt, hours_of(stamps, season), season)
+
+
+def _level(series: Series, preprocessing: Preprocessing, profile: FloatArray) -> FloatArray:
+    """Return what is left of the readings (T, F), or of their logarithms, without the profile."""
+    usual = profile[hours_of(series.stamps, preprocessing.season)]
+    return _transformed(series.values, preprocessing) - usual
+
+
+def _before(level: FloatArray, segment_starts: IntArray) -> FloatArray:
+    """Return for each row (T, F) the row before it in the same segment; NaN where there is none."""
+    before = np.roll(level, 1, axis=0)
+    before[segment_starts] = np.nan
+    return before
+
+
+def _centre_and_spread(values: FloatArray, rule: str) -> tuple[FloatArray, FloatArray]:
+    """Return the middle and the scale (F,) of each channel of values (n, F), missing ones left out.
+
+    standard: mean and standard deviation. min_max: middle and half of the range, so that what was learnt from comes to
+    lie from -1 to 1. robust: median, and the distance of the quartiles in units of that of a normal distribution's
+    standard deviation; or the standard deviation itself where half of the values or more are one and the same.
+    """
+    if rule == "min_max":
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        return (low + high) / 2, (high - low) / 2
+    deviation: FloatArray = np.nanstd(values, axis=0)
+    if rule == "standard":
+        return np.nanmean(values, axis=0), deviation
+    first, median, third = np.nanpercentile(values, (25, 50, 75), axis=0)
+    spread = (third - first) / NORMAL_QUARTILES
+    return median, np.where(spread > 0, spread, deviation)
+
+
+def _check_not_negative(series: Series, normal: BoolArray) -> None:
+    for channel, column in zip(series.channels, series.values[normal].T, strict=True):
+        if (column < 0).any():
+            raise ReadingsError(
+                f"asset '{series.asset}': channel '{channel}' has a reading of {np.nanmin(column):g} among those to "
+                "learn from, and prepare.transform=log takes none below 0: set prepare.transform to none, or exclude "
+                "the readings that are wrong"
+            )
+
+
+def _check_differences(series: Series, steps: FloatArray) -> None:
+    for channel, column in zip(series.channels, steps.T, strict=True):
+        if np.isnan(column).all():
+            raise ReadingsError(
+                f"asset '{series.asset}': channel '{channel}' has no two normal readings in a row to learn from, which "
+                "prepare.difference=1 takes: set prepare.difference to 0, or give more readings"
+            )

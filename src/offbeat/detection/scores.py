@@ -18,6 +18,7 @@ from offbeat.typing import FloatArray
 LEAST_USUAL_ERROR = 1e-6
 LEAST_SHRINKAGE = 1e-6  # so that the covariance has an inverse, however few or alike the errors are
 INTERVAL_ALPHA = 0.2  # of readings that may lie outside the bounds
+REST = 0.3  # standard deviations; added to how much a window moves, so that one at rest has a finite error
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,10 @@ def errors_of(readings: FloatArray, estimates: FloatArray, kind: str) -> FloatAr
     estimates : ndarray of shape (N, H, F) or (N, H, F, 3)
         With a bound below and above in first and last place.
     kind : str
-        `squared`, `absolute` or `signed` (reading less estimate); of estimates with bounds also `interval_width`,
-        `interval_exceedance` (how far the reading lies outside) and `interval_score`.
+        `squared`, `absolute`, `signed` (reading less estimate), or `window`: all readings of a window and channel have
+        the root of the mean fourth power of their distances, over the standard deviation of the readings plus `REST`;
+        of estimates with bounds also `interval_width`, `interval_exceedance` (how far the reading lies outside) and
+        `interval_score`.
 
     Notes
     -----
@@ -79,6 +82,8 @@ def errors_of(readings: FloatArray, estimates: FloatArray, kind: str) -> FloatAr
         return np.square(off)
     if kind == "absolute":
         return np.abs(off)
+    if kind == "window":
+        return np.where(np.isnan(off), np.nan, _window_errors(off, readings))
     low, high = estimates[..., 0].astype(np.float64), estimates[..., 2].astype(np.float64)
     width = np.where(np.isnan(readings), np.nan, high - low)
     exceedance = np.maximum(np.maximum(low - readings, readings - high), 0.0)
@@ -90,18 +95,30 @@ def errors_of(readings: FloatArray, estimates: FloatArray, kind: str) -> FloatAr
     return of_kind
 
 
-def usual_errors(errors: FloatArray, *, whitened: bool = False) -> Usual:
+def _window_errors(off: FloatArray, readings: FloatArray) -> FloatArray:
+    """Return the error (N, 1, F) of each window and channel; NaN where nothing was read."""
+    known = ~np.isnan(off)
+    with np.errstate(invalid="ignore"):
+        count = known.sum(axis=1, keepdims=True).astype(np.float64)
+        worst = np.where(known, np.square(np.square(off)), 0.0).sum(axis=1, keepdims=True) / count
+        mean = np.where(known, readings, 0.0).sum(axis=1, keepdims=True, dtype=np.float64) / count
+        variance = np.where(known, np.square(readings - mean), 0.0).sum(axis=1, keepdims=True) / count
+    errors: FloatArray = np.sqrt(worst) / (np.sqrt(variance) + REST)
+    return errors
+
+
+def usual_errors(errors: FloatArray, *, floor: float = 0.0, whitened: bool = False) -> Usual:
     """Return what errors (T, F) of normal readings are like; NaN is left out.
 
-    A channel without any error counts as having the mean of the others. Where they are to be whitened, the errors are
-    signed, and a missing one counts as of usual size without any tie to others.
+    `floor` is added to each channel's. A channel without any error counts as having the mean of the others. Where they
+    are to be whitened, the errors are signed, and a missing one counts as of usual size without any tie to others.
     """
     magnitudes = np.square(errors) if whitened else errors
     known = ~np.isnan(magnitudes)
     count = known.sum(axis=0)
     mean = np.where(known, magnitudes, 0.0).sum(axis=0) / np.maximum(count, 1)
     others = mean[count > 0].mean() if (count > 0).any() else 1.0
-    error = np.maximum(np.where(count > 0, mean, others), LEAST_USUAL_ERROR)
+    error = np.maximum(np.where(count > 0, mean, others) + floor, LEAST_USUAL_ERROR)
     if not whitened:
         return Usual(error)
     centre = np.where(known, errors, 0.0).sum(axis=0) / np.maximum(count, 1)
@@ -139,14 +156,18 @@ def channel_scores(relative: FloatArray, segments: Segments, smoothing: int, lea
 def anomaly_scores(by_channel: FloatArray, combine: str) -> FloatArray:
     """Return one score a timestep (T,) of channel scores (T, F); NaN where no channel has one.
 
-    Their mean, or with `combine` max the highest. Whitened channel scores are combined by their mean.
+    Their mean, with `combine` rms the root of their mean square, with max the highest. Whitened channel scores are
+    combined by their mean.
     """
     known = ~np.isnan(by_channel)
     count = known.sum(axis=1)
     if combine == "max":
         return np.where(count > 0, np.where(known, by_channel, -np.inf).max(axis=1), np.nan)
+    values = np.where(known, by_channel, 0.0)
     with np.errstate(invalid="ignore"):
-        scores: FloatArray = np.where(known, by_channel, 0.0).sum(axis=1) / count
+        if combine == "rms":
+            return np.asarray(np.sqrt(np.square(values).sum(axis=1) / count))
+        scores: FloatArray = values.sum(axis=1) / count
     return scores
 
 

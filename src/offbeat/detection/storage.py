@@ -20,10 +20,11 @@ from offbeat.detection.calibration import Calibration
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
+from offbeat.detection.seasons import N_HOURS
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
 from offbeat.files import new_directory
-from offbeat.params import CalibrateParams
+from offbeat.params import CalibrateParams, Preprocessing
 from offbeat.readings.moments import step_from_json, step_json
 
 if TYPE_CHECKING:
@@ -77,9 +78,12 @@ def load_detector(directory: Path) -> Detector:
             step=step,
             is_time=is_time,
             max_gap=card["max_gap"],
-            clip=card["clip"],
+            preprocessing=(preprocessing := Preprocessing.model_validate(card["preprocessing"])),
             params=CalibrateParams.model_validate(card["params"]),
-            assets={name: _calibration_from(asset, card) for name, asset in card["assets"].items()},
+            assets={
+                name: _calibration_from(asset, preprocessing, len(card["channels"]))
+                for name, asset in card["assets"].items()
+            },
             lineage=card["lineage"],
         )
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
@@ -99,7 +103,7 @@ def card_of(detector: Detector) -> dict[str, Any]:
         "context": detector.context,
         "period": step_json(detector.step, detector.is_time),
         "max_gap": detector.max_gap,
-        "clip": detector.clip,
+        "preprocessing": detector.preprocessing.model_dump(),
         "params": detector.params.model_dump(),
         "lineage": dict(detector.lineage),
         "assets": {name: _calibration_to(calibration) for name, calibration in sorted(detector.assets.items())},
@@ -130,11 +134,12 @@ def _to_json(content: Any) -> bytes:
 def _calibration_to(calibration: Calibration) -> dict[str, Any]:
     threshold = calibration.threshold
     return {
-        "mean": calibration.scaling.mean.tolist(),
+        "profile": calibration.scaling.profile.tolist(),
+        "centre": calibration.scaling.centre.tolist(),
         "scale": calibration.scaling.scale.tolist(),
         "usual_error": calibration.usual.error.tolist(),
-        "centre": None if calibration.usual.centre is None else calibration.usual.centre.tolist(),
-        "precision": None if calibration.usual.precision is None else calibration.usual.precision.tolist(),
+        "error_centre": None if calibration.usual.centre is None else calibration.usual.centre.tolist(),
+        "error_precision": None if calibration.usual.precision is None else calibration.usual.precision.tolist(),
         "threshold": threshold.value,
         "method": threshold.method,
         "promised_alarm_rate": threshold.promised_alarm_rate,
@@ -143,17 +148,23 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _calibration_from(stored: dict[str, Any], card: dict[str, Any]) -> Calibration:
-    mean, scale, error = (np.array(stored[key], dtype=np.float64) for key in ("mean", "scale", "usual_error"))
-    if len({len(values) for values in (mean, scale, error)}) > 1 or len(mean) != len(card["channels"]):
-        raise ValueError(f"an asset has {len(mean)}, {len(scale)} and {len(error)} numbers, not one for each channel")
-    centre, precision = (
-        None if stored[key] is None else np.array(stored[key], dtype=np.float64) for key in ("centre", "precision")
+def _calibration_from(stored: dict[str, Any], preprocessing: Preprocessing, n_channels: int) -> Calibration:
+    profile, centre, scale, error = (
+        np.array(stored[key], dtype=np.float64) for key in ("profile", "centre", "scale", "usual_error")
     )
-    if (centre is None) != (precision is None) or (precision is not None and precision.shape != (len(mean),) * 2):
+    if {values.shape for values in (centre, scale, error)} != {(n_channels,)}:
+        raise ValueError(f"an asset has {len(centre)}, {len(scale)} and {len(error)} numbers, not one for each channel")
+    if profile.shape != (N_HOURS[preprocessing.season], n_channels):
+        raise ValueError(f"an asset's profile is {profile.shape}, not a number for each hour and channel")
+    off, precision = (
+        None if stored[key] is None else np.array(stored[key], dtype=np.float64)
+        for key in ("error_centre", "error_precision")
+    )
+    if (off is None) != (precision is None) or (precision is not None and precision.shape != (n_channels,) * 2):
         raise ValueError("an asset's whitening is not one number for each channel and pair of channels")
     threshold = Threshold(
         float(stored["threshold"]), stored["method"], stored["promised_alarm_rate"], stored["warning"]
     )
-    usual = Usual(error, centre, precision)
-    return Calibration(Scaling(mean, scale, card["clip"]), usual, threshold, stored["origin"])
+    return Calibration(
+        Scaling(preprocessing, profile, centre, scale), Usual(error, off, precision), threshold, stored["origin"]
+    )

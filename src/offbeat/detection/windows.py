@@ -79,7 +79,7 @@ def hold_missing(windows: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of the same shape
-        Readings before the first of a channel take that first one; a channel without any reading is 0, the mean of
+        Readings before the first of a channel take that first one; a channel without any reading is 0, the middle of
         its training span. These values feed the network; the error of a missing reading stays NaN.
     """
     missing = np.isnan(windows)

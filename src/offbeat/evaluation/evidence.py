@@ -113,11 +113,11 @@ def better(one: Evidence, other: Evidence) -> bool:
     return finds_more(one, other) or (not finds_more(other, one) and ranks_better(one, other))
 
 
-def finds_more(one: Evidence, other: Evidence) -> bool:
-    """Return whether one finds more of the events within its budget than the other, beyond luck."""
+def finds_more(one: Evidence, other: Evidence, luck: float = LUCK) -> bool:
+    """Return whether one finds more of the events within its budget than the other, beyond luck (sign test)."""
     only_one = int((one.found_in_budget & ~other.found_in_budget).sum())
     only_other = int((other.found_in_budget & ~one.found_in_budget).sum())
-    return coin_tail(only_one, only_one + only_other) < LUCK
+    return coin_tail(only_one, only_one + only_other) < luck
 
 
 def ranks_better(one: Evidence, other: Evidence) -> bool:

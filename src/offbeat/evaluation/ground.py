@@ -1,6 +1,6 @@
-"""The readings on which a challenger and a champion can both be judged.
+"""The readings on which several detectors can be judged: a challenger and a champion, or candidates among themselves.
 
-Neither has learnt or calibrated from a row that counts; what could not be compared is noted, never passed over.
+None has learnt or calibrated from a row that counts; what could not be compared is noted, never passed over.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Ground:
     champion : Champion or None
         None also where it cannot answer.
     window_size, context, delay : int
-        The larger of challenger and champion.
+        The largest of all that are judged.
     notes : list of str
     """
 
@@ -71,18 +71,57 @@ def common_ground(
     unable = _unable(champion, fleet) if champion is not None else ""
     notes = [f"compared with PCA alone: {unable}"] if unable else []
     champion = None if unable else champion
+    known = [p for p in fleet if champion is None or champion.knows(p.series.asset)]
+    firsts = [p.split.test[0] for p in known]
+    if champion is not None:
+        new = [p.series.row_of(champion.learnt_until[p.series.asset]) + 1 for p in known]
+        firsts = [max(first, row) for first, row in zip(firsts, new, strict=True)]
+        notes += other_rule(challenger, champion.detector, "the challenger's", "the champion's")
+        notes += _left_out(fleet, known, "the champion does not know them")
     detectors = [challenger] if champion is None else [challenger, champion.detector]
+    return _ground(detectors, known, firsts, params, champion, notes)
+
+
+def shared_ground(
+    fleets: Sequence[Sequence[Prepared]], detectors: Sequence[Detector], params: EvaluateParams
+) -> Ground:
+    """Return the test spans as far as no detector has learnt from them.
+
+    Parameters
+    ----------
+    fleets : sequence of sequence of Prepared
+        The same readings for each detector, prepared in its own way.
+    detectors : sequence of Detector
+    params : EvaluateParams
+    """
+    firsts = [max(prepared.split.test[0] for prepared in own) for own in zip(*fleets, strict=True)]
+    return _ground(detectors, fleets[0], firsts, params, None, [])
+
+
+def other_rule(one: Detector, other: Detector, whose: str, than: str) -> list[str]:
+    """Return in words how the thresholds of two detectors were chosen otherwise: that is no merit of the model."""
+    own, theirs = (detector.params.model_dump(exclude=SCORE_KEYS) for detector in (one, other))
+    differ = [f"{key} {own[key]} instead of {theirs[key]}" for key in own if own[key] != theirs[key]]
+    note = f"{whose} thresholds follow another rule than {than}, which may be all the difference"
+    return [f"{note}: {', '.join(differ)}"] if differ else []
+
+
+def _ground(
+    detectors: Sequence[Detector],
+    fleet: Sequence[Prepared],
+    firsts: Sequence[int],
+    params: EvaluateParams,
+    champion: Champion | None,
+    notes: list[str],
+) -> Ground:
+    """Return each asset's rows from its `firsts` on, where they have scores."""
     window_size = max(one.window_size for one in detectors)
     context, delay = max(one.context for one in detectors), max(one.delay for one in detectors)
-    known = [p for p in fleet if champion is None or champion.knows(p.series.asset)]
-    stretches = [_stretch(prepared, champion, params, context) for prepared in known]
+    stretches = [_stretch(p, first, params, context) for p, first in zip(fleet, firsts, strict=True)]
     stretches = [stretch for stretch in stretches if _scorable(stretch, window_size)]
-    if champion is not None:
-        notes += _other_rule(challenger, champion.detector)
-        notes += _left_out(fleet, known, "the champion does not know them")
     replayed = {stretch.series.asset for stretch in stretches}
-    notes += _left_out(known, [p for p in known if p.series.asset in replayed], "too few readings are new to all")
-    return Ground(stretches, champion, window_size, context, delay, notes)
+    short = _left_out(fleet, [p for p in fleet if p.series.asset in replayed], "too few readings are new to all")
+    return Ground(stretches, champion, window_size, context, delay, [*notes, *short])
 
 
 def _unable(champion: Champion, fleet: Sequence[Prepared]) -> str:
@@ -98,12 +137,10 @@ def _unable(champion: Champion, fleet: Sequence[Prepared]) -> str:
     return ""
 
 
-def _stretch(prepared: Prepared, champion: Champion | None, params: EvaluateParams, context: int) -> Stretch:
-    """Return the rows after all that was learnt from, and the `context` rows before them that their scores need."""
+def _stretch(prepared: Prepared, first: int, params: EvaluateParams, context: int) -> Stretch:
+    """Return the rows from `first` on, and the `context` rows before them that their scores need."""
     whole = stretch_of(prepared, params)
-    series, first = whole.series, whole.first
-    if champion is not None:
-        first = max(first, series.row_of(champion.learnt_until[series.asset]) + 1)
+    series = whole.series
     cut = min(max(0, first - context), series.n_timesteps)
     tail = series.rows(cut, series.n_timesteps)
     return Stretch(tail, whole.labelled[cut:], whole.excluded[cut:], first - cut, whole.max_buffer)
@@ -113,14 +150,6 @@ def _scorable(stretch: Stretch, window_size: int) -> bool:
     """Whether some row that counts lies in a segment as long as a window."""
     kept = stretch.kept
     return any(stop - start >= window_size and kept[start:stop].any() for start, stop in stretch.series.segments)
-
-
-def _other_rule(challenger: Detector, champion: Detector) -> list[str]:
-    """Return in words how the thresholds of two detectors were chosen otherwise: that is no merit of the model."""
-    own, theirs = (one.params.model_dump(exclude=SCORE_KEYS) for one in (challenger, champion))
-    differ = [f"{key} {own[key]} instead of {theirs[key]}" for key in own if own[key] != theirs[key]]
-    note = "the challenger's thresholds follow another rule than the champion's, which may be all the difference"
-    return [f"{note}: {', '.join(differ)}"] if differ else []
 
 
 def _left_out(fleet: Sequence[Prepared], kept: Sequence[Prepared], why: str) -> list[str]:

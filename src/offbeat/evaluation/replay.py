@@ -15,10 +15,10 @@ from offbeat.assembly import fleet_thresholds
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
 from offbeat.detection.events import alarm_mask, events_of, overlaps
+from offbeat.detection.periods import dominant_period
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
-from offbeat.evaluation.areas import dominant_period
 from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import CalibrateParams, EvaluateParams
@@ -142,7 +142,7 @@ def pca_method(detector: Detector, fleet: Sequence[Prepared], params: EvaluatePa
     def raw(prepared: Prepared, series: Series) -> FloatArray:
         start, stop = prepared.split.train
         training = prepared.scaled[start:stop][prepared.normal[start:stop]]
-        return pca_scores(prepared.scaling.apply(series.values), training, params.n_components)
+        return pca_scores(prepared.scaling.apply(series), training, params.n_components)
 
     return _simple_method("pca", raw, detector, fleet)
 
@@ -190,7 +190,7 @@ def _simple_method(name: str, raw: _Raw, detector: Detector, fleet: Sequence[Pre
 
 
 def _moving_average(width: int) -> _Raw:
-    return lambda prepared, series: moving_average_scores(prepared.scaling.apply(series.values), series.segments, width)
+    return lambda prepared, series: moving_average_scores(prepared.scaling.apply(series), series.segments, width)
 
 
 def _random(fleet: Sequence[Prepared], seed: int) -> _Raw:

@@ -1,16 +1,31 @@
 """Simple methods to stand beside the network: what it does not beat, it is not needed for.
 
-Each returns one raw score per timestep of scaled readings; smoothing and threshold are the detector's own.
+Each returns one raw score per timestep of scaled readings; smoothing and threshold are the detector's own. Those that
+look at windows stand in `window_baselines`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
 
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.windows import Segments
 from offbeat.typing import FloatArray
+
+# Scaled units squared, added to every variance: a channel that stood still is not trusted to stand still for ever
+RIDGE = 0.01
+
+
+def constant_scores(n_timesteps: int) -> FloatArray:
+    """Return scores (T,) that are all 1: a method that flags everything."""
+    return np.ones(n_timesteps)
+
+
+def position_scores(n_timesteps: int) -> FloatArray:
+    """Return scores (T,) that know the row alone: 1 in the middle of the readings, falling to 0 at both ends."""
+    return 1 - np.abs(np.linspace(-1, 1, n_timesteps)) if n_timesteps > 1 else np.ones(n_timesteps)
 
 
 def random_scores(n_timesteps: int, seed: int) -> FloatArray:
@@ -39,6 +54,70 @@ def moving_average_scores(scaled: FloatArray, segments: Segments, width: int) ->
     for start, stop in segments:
         before[start + 1 : stop] = means[start : stop - 1]
     return _mean_of_known(np.abs(scaled - before))
+
+
+def difference_scores(scaled: FloatArray, segments: Segments) -> FloatArray:
+    """Return the mean over channels (T,) of the distance of scaled readings (T, F) to the reading before.
+
+    NaN at the first timestep of a segment, and where no channel was read twice in a row.
+    """
+    before = np.full(scaled.shape, np.nan)
+    for start, stop in segments:
+        before[start + 1 : stop] = scaled[start : stop - 1]
+    return _mean_of_known(np.abs(scaled - before))
+
+
+def norm_scores(scaled: FloatArray, training: FloatArray) -> FloatArray:
+    """Return the Euclidean norm (T,) of each row of readings that the training rows (n, F) put between 0 and 1.
+
+    A missing reading adds nothing; NaN where nothing was read.
+
+    Notes
+    -----
+    Sarfraz et al. 2024, "Position: Quo vadis, unsupervised time series anomaly detection?": how large the readings
+    are, whatever is usual. Differs: a channel that stands still in training is shifted and not divided.
+    """
+    low, high = np.nanmin(training, axis=0), np.nanmax(training, axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    squares = np.square((scaled.astype(np.float64) - low) / span)
+    return np.where(np.isnan(scaled).all(axis=1), np.nan, np.sqrt(np.nansum(squares, axis=1)))
+
+
+def gaussian_scores(scaled: FloatArray) -> FloatArray:
+    """Return the mean over channels (T,) of the squared distance to the training mean, in variances of the training.
+
+    That is what scaled readings (T, F) are made of: each channel a Gaussian of its own. NaN where nothing was read.
+    """
+    return _mean_of_known(np.square(scaled.astype(np.float64)))
+
+
+def mahalanobis_scores(scaled: FloatArray, training: FloatArray) -> FloatArray:
+    """Return the squared Mahalanobis distance (T,) to the training rows (n, F), by channel: one Gaussian for all.
+
+    A missing reading counts as 0, the mean of the training span; NaN where nothing was read. `RIDGE` is added to each
+    variance.
+    """
+    rows = np.nan_to_num(training, nan=0.0).astype(np.float64)
+    centre = rows.mean(axis=0)
+    covariance = (rows - centre).T @ (rows - centre) / len(rows) + RIDGE * np.eye(rows.shape[1])
+    distances = np.nan_to_num(scaled, nan=0.0) - centre
+    squares = (distances * np.linalg.solve(covariance, distances.T).T).mean(axis=1)
+    return np.where(np.isnan(scaled).all(axis=1), np.nan, squares)
+
+
+def isolation_forest_scores(scaled: FloatArray, training: FloatArray, seed: int) -> FloatArray:
+    """Return how easily random cuts set each row (T, F) apart from the training rows (n, F); between 0 and 1.
+
+    A missing reading counts as 0, the mean of the training span; NaN where nothing was read.
+
+    Notes
+    -----
+    Liu, Ting and Zhou 2008, "Isolation forest", with 100 trees of 256 rows.
+    """
+    forest = IsolationForest(n_estimators=100, max_samples=min(256, len(training)), random_state=seed)
+    forest.fit(np.nan_to_num(training, nan=0.0))
+    scores: FloatArray = -forest.score_samples(np.nan_to_num(scaled, nan=0.0))
+    return np.where(np.isnan(scaled).all(axis=1), np.nan, scores)
 
 
 def pca_scores(scaled: FloatArray, training: FloatArray, n_components: int) -> FloatArray:

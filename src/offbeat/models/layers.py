@@ -57,34 +57,28 @@ class FusedLSTM(layers.LSTM):
         by_timestep = tf.transpose(sequences, [1, 0, 2])  # (W, N, D)
         if self.go_backwards:
             by_timestep = tf.reverse(by_timestep, [0])
-        weights = tf.concat([self.cell.kernel, self.cell.recurrent_kernel], axis=0)
+        kernel, recurrent, bias = (
+            _gates_ifco_to_icfo(weight) for weight in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
+        )
         nothing = tf.zeros([self.units], sequences.dtype)
+        # not BlockLSTMV2: the gradient that TensorFlow has for it is that of this one, whose gates stand otherwise
         result = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.cast(tf.shape(by_timestep)[0], tf.int64),
             x=by_timestep,
             cs_prev=initial_state[1],
             h_prev=initial_state[0],
-            w=_gates_of_block(weights),
+            w=tf.concat([kernel, recurrent], axis=0),
             wci=nothing,
             wcf=nothing,
             wco=nothing,
-            b=_gates_of_block(tf.convert_to_tensor(self.cell.bias)),
-            use_peephole=False,
-            forget_bias=0.0,  # Keras has it in the bias
+            b=bias,
+            forget_bias=0.0,
             cell_clip=-1.0,
+            use_peephole=False,
         )
         outputs = tf.transpose(result.h, [1, 0, 2])
         outputs.set_shape([sequences.shape[0], sequences.shape[1], self.units])
         return result.h[-1], outputs, [result.h[-1], result.cs[-1]]
-
-
-def _gates_of_block(weights: Any) -> Any:
-    """Return weights with the gates i, f, c, o of Keras as i, c, f, o.
-
-    BlockLSTMV2 would take the order of Keras, but TensorFlow gives it the gradient of this one: it learns nonsense.
-    """
-    i, f, c, o = ops.split(weights, 4, axis=-1)
-    return ops.concatenate([i, c, f, o], axis=-1)
 
 
 def _has_fused_operator() -> bool:
@@ -93,6 +87,12 @@ def _has_fused_operator() -> bool:
     import tensorflow as tf
 
     return not tf.config.list_physical_devices("GPU")
+
+
+def _gates_ifco_to_icfo(weight: Any) -> Any:
+    """Bring the gates from the order of Keras (input, forget, cell, output) into that of the operator."""
+    i, f, c, o = ops.split(weight, 4, axis=-1)
+    return ops.concatenate([i, c, f, o], axis=-1)
 
 
 @keras.saving.register_keras_serializable("offbeat")

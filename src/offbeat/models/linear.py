@@ -19,10 +19,10 @@ from offbeat.typing import FloatArray
 def add_linear_part(readings: Any, estimates: Any, linear_size: int) -> Any:
     """Return estimates (N, W, F) or (N, W, F, 3) plus a linear map F → K → F of readings (N, W, F).
 
-    K is `linear_size`, at most the channels less one; with 0 the estimates are returned as they are.
+    K is `linear_size`, at most half of the channels; with 0 the estimates are returned as they are.
     """
     n_channels = readings.shape[2]
-    size = min(linear_size, n_channels - 1)
+    size = min(linear_size, n_channels // 2)
     if not size:
         return estimates
     code = layers.Dense(size, use_bias=False, name="linear_code")(readings)  # (N, W, K)

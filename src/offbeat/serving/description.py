@@ -9,6 +9,7 @@ import numpy as np
 from offbeat.serving.current import Served
 from offbeat.serving.refusals import CODES
 from offbeat.serving.stamps import stamp_texts
+from offbeat.typing import IntArray
 
 _NUMBER = {"type": "number", "nullable": True}
 _MOMENT = {"oneOf": [{"type": "string"}, {"type": "integer"}]}
@@ -168,9 +169,10 @@ def _error() -> dict[str, Any]:
 def _example(served: Served) -> dict[str, Any]:
     """Return a request that gets an answer: the usual readings of a machine, twice as many as a window."""
     asset = min(served.detector.assets)
-    usual = [float(f"{value:.4g}") for value in served.detector.assets[asset].scaling.mean]
     stamps = _example_stamps(served)
-    return {"asset": asset, "timestamps": stamps, "values": [usual] * len(stamps)}
+    usual = served.detector.assets[asset].scaling.usual_readings(stamps)
+    values = [[float(f"{value:.4g}") for value in row] for row in usual.tolist()]
+    return {"asset": asset, "timestamps": stamp_texts(stamps, served.detector.is_time), "values": values}
 
 
 def _csv_example(served: Served) -> str:
@@ -181,7 +183,6 @@ def _csv_example(served: Served) -> str:
     return "\n".join([*lines, *(",".join(map(str, [stamp, *values])) for stamp, values in rows)]) + "\n"
 
 
-def _example_stamps(served: Served) -> list[str] | list[int]:
+def _example_stamps(served: Served) -> IntArray:
     begin = 1_767_571_200_000_000_000 if served.detector.is_time else 0  # 2026-01-05
-    stamps = begin + np.arange(2 * served.detector.window_size, dtype=np.int64) * served.detector.step
-    return stamp_texts(stamps, served.detector.is_time)
+    return begin + np.arange(2 * served.detector.window_size, dtype=np.int64) * served.detector.step

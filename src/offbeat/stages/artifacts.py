@@ -85,13 +85,14 @@ def read_prepared(directory: Path) -> tuple[list[Prepared], dict[str, Any]]:
     """
     card = read_json(directory / "prepared.json")
     with whole(directory / "prepared.json"):
-        PrepareParams.model_validate(card["prepare"])
+        preprocessing = PrepareParams.model_validate(card["prepare"]).preprocessing
         assets = list(card["assets"])
     fleet = []
     for number, asset in enumerate(assets):
         path = directory / f"{number:04d}.npz"
         with whole(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            fleet.append(_prepared(asset, dict(arrays), card))
+            scaling = Scaling(preprocessing, arrays["profile"], arrays["centre"], arrays["scale"])
+            fleet.append(_prepared(asset, dict(arrays), scaling, card))
     return fleet, card
 
 
@@ -104,7 +105,8 @@ def _arrays(prepared: Prepared) -> dict[str, Any]:
         "labelled": prepared.labelled,
         "excluded": prepared.excluded,
         "doubtful": prepared.doubtful,
-        "mean": prepared.scaling.mean,
+        "profile": prepared.scaling.profile,
+        "centre": prepared.scaling.centre,
         "scale": prepared.scaling.scale,
         "scaled": prepared.scaled,
         "starts": prepared.starts,
@@ -127,7 +129,9 @@ def _asset_card(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping[str, Any]) -> Prepared:
+def _prepared(
+    asset: Mapping[str, Any], arrays: Mapping[str, Any], scaling: Scaling, card: Mapping[str, Any]
+) -> Prepared:
     step, is_time = step_from_json(card["period"])
     series = Series(
         asset=asset["asset"],
@@ -146,7 +150,7 @@ def _prepared(asset: Mapping[str, Any], arrays: Mapping[str, Any], card: Mapping
         labelled=arrays["labelled"],
         excluded=arrays["excluded"],
         doubtful=arrays["doubtful"],
-        scaling=Scaling(arrays["mean"], arrays["scale"], card["prepare"]["clip"]),
+        scaling=scaling,
         scaled=arrays["scaled"],
         starts=arrays["starts"],
         held_out_starts=arrays["held_out_starts"],

@@ -6,21 +6,22 @@ from pathlib import Path
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.lineage import lineage_of
-from offbeat.params import CalibrateParams, PrepareParams, TrainParams
+from offbeat.params import CalibrateSection, PrepareParams, TrainParams
 from offbeat.reporting import threshold_lines
 from offbeat.stages.artifacts import DETECTOR, MODEL, PREPARED, read_json, read_prepared, whole
 
 
-def run(calibrate: CalibrateParams, *, root: Path) -> list[str]:
+def run(calibrate: CalibrateSection, *, root: Path) -> list[str]:
     """Calibrate and save the detector; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
     prepare = PrepareParams.model_validate(card["prepare"])
+    params = calibrate.for_window(prepare.window_size)
     with whole(root / MODEL / "train.json"):
         train = TrainParams.model_validate(read_json(root / MODEL / "train.json"))
-    lineage = lineage_of(card["data_hash"], prepare, train, calibrate)
+    lineage = lineage_of(card["data_hash"], prepare, train, params)
     with whole(root / MODEL / "model.onnx"):
         graph = (root / MODEL / "model.onnx").read_bytes()
-        detector = assemble(graph, fleet, prepare, calibrate, lineage)
+        detector = assemble(graph, fleet, prepare, params, lineage)
     calibrate_fleet(detector, fleet)
     detector.save(root / DETECTOR)
     return threshold_lines(detector, list(detector.assets))

@@ -5,25 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from offbeat.lineage import data_hash
-from offbeat.params import PrepareParams
+from offbeat.params import PrepareSection
 from offbeat.preparation import preparation_notes, prepare_fleet
 from offbeat.readings.folder import read_folder
 from offbeat.readings.moments import step_json
 from offbeat.stages.artifacts import PREPARED, write_prepared
+from offbeat.window_choice import choose_window
 
 
-def run(prepare: PrepareParams, *, root: Path) -> list[str]:
+def run(prepare: PrepareSection, *, root: Path) -> list[str]:
     """Prepare every asset of `data/`; return what to tell the person who runs it."""
     folder = read_folder(root / "data", period=prepare.period, max_gap=prepare.max_gap)
-    fleet = prepare_fleet(folder, prepare)
+    params, choice = choose_window(folder, prepare)
+    fleet = prepare_fleet(folder, params)
     first = fleet[0].series
     card = {
         "channels": list(first.channels),
         "period": step_json(first.step, first.is_time),
-        "prepare": prepare.model_dump(),
+        "prepare": params.model_dump(),
         "data_hash": data_hash(fleet),
     }
     write_prepared(root / PREPARED, fleet, card)
     n_windows = sum(len(prepared.starts) for prepared in fleet)
     about = f"{len(fleet)} assets, {len(first.channels)} channels, {n_windows} windows to learn from"
-    return [about, *preparation_notes(folder, fleet)]
+    return [about, *choice, *preparation_notes(folder, fleet)]

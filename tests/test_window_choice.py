@@ -1,0 +1,84 @@
+"""Where no window is given it is as long as the rhythm of the training readings, within bounds, and that is said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from offbeat.errors import ReadingsError
+from offbeat.params import PrepareParams, load_params
+from offbeat.readings.folder import Folder, Span
+from offbeat.window_choice import choose_window
+
+
+def section(**changes):
+    return load_params(changes={"prepare": {"window_size": None, **changes}}).prepare
+
+
+@pytest.fixture
+def humming(make_series):
+    """Series whose channels repeat themselves after as many timesteps as given; None is noise."""
+
+    def make(*periods, asset="pump-1", n=2000):
+        rng, t = np.random.default_rng(len(asset)), np.arange(n)
+        columns = [rng.normal(size=n) + (0 if p is None else 3 * np.sin(2 * np.pi * t / p)) for p in periods]
+        return replace(make_series(n, asset=asset), values=np.column_stack(columns))
+
+    return make
+
+
+def test_a_window_that_is_given_is_taken_and_nothing_said(make_series):
+    given = load_params(changes={"prepare": {"window_size": 7}, "calibrate": {"delay": 0}}).prepare
+    params, lines = choose_window(Folder((make_series(50),)), given)
+    assert (params.window_size, lines, type(params)) == (7, [], PrepareParams)
+
+
+@pytest.mark.parametrize(
+    ("periods", "window_size", "said"),
+    [
+        ((40, 40, 40), 40, "40 timesteps, chosen as the median of the periods, 40, that 3 of 3 channels show"),
+        ((40, 60, 90), 60, "60 timesteps, chosen as the median of the periods, 60, that 3 of 3 channels show"),
+        ((None, 50, None), 50, "that 1 of 3 channels show"),
+        ((10, 10, 10), 24, "10, that 3 of 3 channels show, but at least 24 and at most 128"),
+        ((200, 200, 200), 128, "that 3 of 3 channels show, but at least 24 and at most 128"),
+        ((None, None, None), 32, "32 timesteps, chosen because no channel shows a clear period"),
+    ],
+)
+def test_the_window_is_the_median_of_the_dominant_periods_within_bounds(humming, periods, window_size, said):
+    params, [line] = choose_window(Folder((humming(*periods),)), section())
+    assert params.window_size == pytest.approx(window_size, abs=1 if 24 < window_size < 128 else 0)
+    if params.window_size == window_size:
+        assert said in line
+
+
+def test_all_channels_of_all_assets_have_a_say(humming):
+    fleet = (humming(30, 30, None), humming(50, 50, 50, asset="pump-2"), humming(70, 70, None, asset="pump-3"))
+    params, [line] = choose_window(Folder(fleet), section())
+    assert params.window_size == pytest.approx(50, abs=1)
+    assert "7 of 9 channels" in line
+
+
+def test_only_normal_rows_of_the_training_span_have_a_say(humming):
+    calm, other = humming(40, 40, 40), humming(100, 100, 100)
+    stop = int(0.6 * 0.85 * calm.n_timesteps)  # train_share less held_out_share of it
+    values = calm.values.copy()
+    values[stop:] = 50 * other.values[stop:]
+    values[100:400] = 50 * other.values[100:400]
+    values[700:720, 1] = np.nan
+    label = Span("pump-1", calm.index[100], calm.index[399])
+    params, _ = choose_window(Folder((replace(calm, values=values),), labels=(label,)), section())
+    assert params.window_size == pytest.approx(40, abs=1)
+    params, _ = choose_window(Folder((replace(calm, values=values),)), section())
+    assert params.window_size == pytest.approx(100, abs=3)
+
+
+def test_a_channel_without_a_reading_has_no_say(humming):
+    series = humming(40, 40, 40)
+    values = series.values.copy()
+    values[:, 1] = np.nan
+    assert "2 of 3" in choose_window(Folder((replace(series, values=values),)), section())[1][0]
+
+
+def test_readings_too_short_for_any_window_are_refused(make_series):
+    with pytest.raises(ReadingsError, match=r"'pump-1': its held-out span has .* rows and needs 24"):
+        choose_window(Folder((make_series(60),)), section())
