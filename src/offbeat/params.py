@@ -22,9 +22,8 @@ Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 WindowSize = Annotated[int, Field(ge=1, le=1000, strict=True)]
 CHOSEN_WINDOWS = (64, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
-
-
-UNION_ARMS = ("str", "int", "constrained-int", "list[constrained-int]")  # in pydantic's errors, beside the keys
+# in the places that pydantic names, beside the keys
+UNION_ARMS = ("str", "int", "constrained-int", "constrained-str", "list[constrained-int]")
 
 
 class Section(BaseModel):
@@ -415,11 +414,14 @@ def changed(section: CalibrateParams, changes: Mapping[str, Any]) -> CalibratePa
 
 def _explain(error: ValidationError, *within: str) -> str:
     """Return one phrase per wrong key, the nearest known name beside a misspelt one."""
+    items = error.errors()
+    in_windows = {item["loc"][:-1] for item in items if item["type"] == "string_pattern_mismatch"}
     return "; ".join(
         _explain_one((*within, *item["loc"]), item["type"], item["msg"], item["input"])
-        for item in error.errors()
-        # of a list where a number may stand too, only what is wrong as a list
-        if not (item["loc"][-1:] == ("constrained-int",) and isinstance(item["input"], list))
+        for item in items
+        # of a list or a length in windows, where a number may stand too, only what is wrong as that
+        if item["loc"][-1:] != ("constrained-int",)
+        or not (isinstance(item["input"], list) or item["loc"][:-1] in in_windows)
     )
 
 
@@ -431,6 +433,8 @@ def _explain_one(loc: tuple[int | str, ...], kind: str, message: str, value: Any
         return f"unknown key '{name}': " + (f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}")
     if kind == "missing":
         return f"key '{name}' is missing: this file is the default, so every key must stand in it"
+    if kind == "string_pattern_mismatch":
+        return f"{name}={value!r}: must be a number of timesteps, or of windows such as '0.5 windows'"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind == "model_type":
