@@ -53,7 +53,7 @@ class Scored:
     """A method on all assets of a group: scores (T,) and threshold of each, and how much processor time it took.
 
     `train_s` and `score_s` are seconds of one processor, calibration apart; training is part of scoring for simple
-    methods. `delay` is how many timesteps after t shape the score at t, `context` how many before. `merge_gap` is the rule's.
+    methods. `delay` is how many timesteps after t shape the score at t, `context` how many before.
     """
 
     method: str

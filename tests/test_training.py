@@ -61,7 +61,7 @@ def test_readings_with_missing_cells_and_gaps_train_and_score_without_a_warning(
     assert np.isfinite(scores).mean() > 0.98
     assert np.isnan(series.values[np.isnan(scores)]).all()  # where nothing was read
     assert np.isfinite(fitted.assets["pump-2"].threshold.value)
-    assert np.isfinite(fitted.assets["pump-2"].usual).all()
+    assert np.isfinite(fitted.assets["pump-2"].usual.error).all()
 
 
 def test_a_single_series_with_an_integer_index_is_enough(tmp_path):

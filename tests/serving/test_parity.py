@@ -33,12 +33,12 @@ def detector_for(folder, prepare):
     """An untrained network, calibrated for every machine: what it says need not be wise to be the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what TensorFlow says at import is not ours
-        from offbeat.models.export import export_autoencoder
+        from offbeat.models.export import export_network
         from offbeat.models.recurrent import build_autoencoder
     first = folder.series[0]
-    network = build_autoencoder(16, first.n_channels, units=8, latent_size=4, position_size=4, seed=1)
-    params = load_params(changes={"prepare": {"window_size": 16, **prepare}, "calibrate": {"delay": 8}})
-    runtime = Runtime(export_autoencoder(network))
+    sizes = {"units": 8, "latent_size": 4, "position_size": 4, "linear_size": 0, "seed": 1}
+    params = load_params(changes={"prepare": {"window_size": 16, **prepare}, "train": sizes, "calibrate": {"delay": 8}})
+    runtime = Runtime(export_network(build_autoencoder(16, first.n_channels, params.train)))
     preprocessing, calibrate = params.prepare.preprocessing, params.calibrate.for_window(16)
     detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, preprocessing, calibrate)
     for series in folder.series:

@@ -134,7 +134,8 @@ def test_the_onnx_file_is_the_keras_file(done):
 
 def test_the_metrics_name_the_fleet_the_simple_methods_and_the_assets(done):
     metrics = json.loads((done / METRICS).read_text())
-    assert list(metrics) == ["training", "fleet", "baselines", "assets"]
+    assert list(metrics) == ["training", "method", "fleet", "baselines", "assets"]
+    assert metrics["method"] == "lstm_autoencoder"
     assert list(metrics["baselines"]) == ["untrained_network", "pca", "moving_average", "random"]
     assert list(metrics["assets"]) == ["pump-0", "pump-1"]
     assert metrics["fleet"]["n_events"] == 1
@@ -288,8 +289,9 @@ def at_once(monkeypatch, done):
         epochs=[Epoch(1, 0.5, 0.4, 0.01), Epoch(2, 0.4, 0.6, 0.001)],
         explained_variance=np.array([0.5, np.nan]),
         overall_explained_variance=0.5,
+        n_trimmed=0,
     )
-    monkeypatch.setattr(train, "train_network", lambda *_: trained)
+    monkeypatch.setattr(train, "train_model", lambda *_: trained)
     return trained
 
 
