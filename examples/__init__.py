@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from offbeat.tables import text_table
+
 Changes = dict[str, dict[str, Any]]
 
 
@@ -77,17 +79,9 @@ def read_changes(example: str, *others: Mapping[str, Mapping[str, Any]]) -> Chan
     return changes
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lay out rows under a header: the first column to the left, the others to the right."""
-    lines = [list(header), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+def aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows under a header as aligned text, all columns but the first to the right; NaN becomes a dash."""
+    return text_table([list(header), *([_cell(value) for value in row] for row in rows)])
 
 
 def _cell(value: object) -> str:

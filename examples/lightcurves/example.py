@@ -5,16 +5,13 @@ A curve is a segment of one series, so that no window has points of two stars.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
-from examples import drawing, read_changes, read_options, table
+from examples import read_changes, read_options
 from offbeat import Series, fit
 from offbeat.evaluation.areas import average_precision
 from offbeat.evaluation.metrics import event_scores
-from offbeat.typing import BoolArray, FloatArray
 
 N_CURVES, N_POINTS, SHARE_WITH_PLANET = 2000, 256, 0.3
 PAUSE = 10  # timesteps between two curves, more than prepare.max_gap
@@ -24,19 +21,40 @@ def main(arguments=None):
     options = read_options(__file__, __doc__ or "", arguments)
     series, signal = simulate(300 if options.small else N_CURVES)
     detector = fit(series, read_changes(__file__))
-    import time; t0=time.time()
+    import time
+
+    t0 = time.time()
     result = detector.score(series)
-    print("score", time.time()-t0)
+    print("score", time.time() - t0)
     print(detector.assets["survey"].threshold)
-    test = slice(int(0.8*len(signal)), None)
+    test = slice(int(0.8 * len(signal)), None)
     print(average_precision(signal[test], result.scores[test]))
-    for m in ["dynamic","sigma","quantile","pot","conformal"]:
-        n=len(signal); 
-        detector.calibrate(series.rows(int(.6*n)//256*256+256, int(.8*n)//256*256), method=m, n_sigmas=3., quantile=.99)
-        thr=detector.assets["survey"].threshold
-        a=result.scores>thr.value
-        e=event_scores(signal[test],a[test])
-        print(m, thr, {k:round(e[k],3) for k in ("point_precision","point_recall","event_precision","event_recall","n_events","false_alarms")})
+    for m in ["dynamic", "sigma", "quantile", "pot", "conformal"]:
+        n = len(signal)
+        detector.calibrate(
+            series.rows(int(0.6 * n) // 256 * 256 + 256, int(0.8 * n) // 256 * 256),
+            method=m,
+            n_sigmas=3.0,
+            quantile=0.99,
+        )
+        thr = detector.assets["survey"].threshold
+        a = result.scores > thr.value
+        e = event_scores(signal[test], a[test])
+        print(
+            m,
+            thr,
+            {
+                k: round(e[k], 3)
+                for k in (
+                    "point_precision",
+                    "point_recall",
+                    "event_precision",
+                    "event_recall",
+                    "n_events",
+                    "false_alarms",
+                )
+            },
+        )
     np.savez("/tmp/w/a_lc.npz", s=result.scores, y=signal, v=series.values)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from examples import drawing, read_changes, read_options, table
+from examples import aligned, drawing, read_changes, read_options
 from offbeat import Detector, Series, fit
 from offbeat.detection.windows import gather_windows
 from offbeat.typing import BoolArray
@@ -38,15 +38,28 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[int, ...]]:
         "error of the reading, spikes kept out": strict.alarms,
     }
     figures = {name: counts(mask, spikes) for name, mask in marked.items()}
-    print(table(["marked by", "spikes found", "of", "others marked"], [(name, *row) for name, row in figures.items()]))
+    print(
+        aligned(["marked by", "spikes found", "of", "others marked"], [(name, *row) for name, row in figures.items()])
+    )
     print("\nspikes at", *SPIKES, "\nmarked at", *np.flatnonzero(result.alarms))
 
     figure, (readings, scores) = drawing.new_figure(2, sharex=True)
     drawing.draw_readings(readings, series.index, series.values, ["reading"], title="A sine with four spikes")
     readings.plot(
-        np.flatnonzero(after), series.values[after], "x", color=drawing.MUTED, markersize=4, label="marked by the window before"
+        np.flatnonzero(after),
+        series.values[after],
+        "x",
+        color=drawing.MUTED,
+        markersize=4,
+        label="marked by the window before",
     )
-    readings.plot(np.flatnonzero(result.alarms), series.values[result.alarms], "o", color=drawing.ALARM, label="marked by its own error")
+    readings.plot(
+        np.flatnonzero(result.alarms),
+        series.values[result.alarms],
+        "o",
+        color=drawing.ALARM,
+        label="marked by its own error",
+    )
     drawing.draw_legend(readings)
     drawing.draw_score(scores, series.index, result.scores, result.threshold, result.alarms)
     drawing.save(figure, options.out)
@@ -64,7 +77,7 @@ def simulate(seed: int = 0) -> tuple[Series, BoolArray]:
 def marked_after_the_window(detector: Detector, series: Series) -> BoolArray:
     """Mark each reading (T,) whose window before it has an error above the mean + 2 standard deviations of all."""
     size = detector.window_size
-    scaled = detector.assets[series.asset].scaling.apply(series.values)
+    scaled = detector.assets[series.asset].scaling.apply(series)
     windows = gather_windows(scaled, np.arange(series.n_timesteps - size), size)  # (N, W, 1)
     errors = np.abs(windows - detector.runtime.estimate(windows)).mean(axis=(1, 2))
     marked = np.zeros(series.n_timesteps, dtype=bool)
