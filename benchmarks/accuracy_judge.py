@@ -13,10 +13,11 @@ import numpy as np
 
 from benchmarks.accuracy_methods import Scored
 from offbeat.detection.events import alarm_mask, events_of
+from offbeat.detection.periods import dominant_period
 from offbeat.detection.thresholds import Threshold, block_maxima
 from offbeat.detection.windows import reach_mask
 from offbeat.errors import ReadingsError
-from offbeat.evaluation.areas import average_precision, dominant_period, vus_pr
+from offbeat.evaluation.areas import average_precision, vus_pr
 from offbeat.evaluation.metrics import event_scores
 from offbeat.preparation import Prepared
 from offbeat.typing import BoolArray, FloatArray

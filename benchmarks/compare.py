@@ -25,6 +25,7 @@ from offbeat.preparation import prepare_fleet
 from offbeat.readings.datasets import fetch
 from offbeat.readings.folder import Folder, read_folder
 from offbeat.tables import text_table
+from offbeat.window_choice import choose_window
 
 FLEET = Path(__file__).resolve().parents[1] / "data"
 PLACES = {"nyc_taxi": ("nab", "nab/realKnownCause/nyc_taxi.csv")}  # others: the set's name is its folder's
@@ -85,7 +86,7 @@ def readings_of(name: str, data: Path, params: Params) -> Folder:
 def fits(folder: Folder, params: Params, text: str) -> bool:
     """Return whether a setting's windows fit into the spans of the readings."""
     try:
-        prepare_fleet(folder, params.prepare)
+        prepare_fleet(folder, choose_window(folder, params.prepare)[0])
     except ReadingsError as error:
         print(f"left out: {text}: {error}")
         return False

@@ -129,12 +129,11 @@ def part_requests(bench: Bench) -> Iterator[dict[str, Any]]:
 def part_windows(bench: Bench) -> Iterator[dict[str, Any]]:
     """One request of 10,000 timesteps x 8 channels against ONNX Runtime alone on the same windows."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from offbeat.models.export import export_autoencoder
+    from offbeat.models.export import export_network
     from offbeat.models.recurrent import build_autoencoder
 
     params = load_params()
-    sizes = {key: getattr(params.train, key) for key in ("units", "latent_size", "position_size", "linear_size")}
-    runtime = Runtime(export_autoencoder(build_autoencoder(64, 8, seed=7, **sizes)))
+    runtime = Runtime(export_network(build_autoencoder(64, 8, params.train)))
     rng, n = np.random.default_rng(7), 4_000
     values = np.sin(np.arange(n)[:, None] / np.arange(5, 13)) + 0.1 * rng.standard_normal((n, 8))
     frame = pd.DataFrame(values, pd.date_range("2026-01-05", periods=n, freq="10min", tz="UTC"))

@@ -31,14 +31,19 @@ class Options:
         Folder that holds the public data; None downloads it.
     out : Path
         Where the picture goes.
+    raw : Path or None
+        Folder of raw vibration snapshots, for an example that can do with or without.
     """
 
     small: bool
     source: Path | None
     out: Path
+    raw: Path | None = None
 
 
-def read_options(example: str, description: str, arguments: Sequence[str] | None, *, public: bool = False) -> Options:
+def read_options(
+    example: str, description: str, arguments: Sequence[str] | None, *, public: bool = False, raw: bool = False
+) -> Options:
     """Read the command line of an example.
 
     Parameters
@@ -50,6 +55,8 @@ def read_options(example: str, description: str, arguments: Sequence[str] | None
         None takes those of this process.
     public : bool
         Whether it takes public data, and so the option --from.
+    raw : bool
+        Whether it takes raw snapshots, and so the option --raw.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--small", action="store_true", help="fewer readings and a shorter training, for a test")
@@ -57,8 +64,10 @@ def read_options(example: str, description: str, arguments: Sequence[str] | None
     parser.add_argument("--out", type=Path, default=picture, help="where the picture goes")
     if public:
         parser.add_argument("--from", dest="source", type=Path, help="a local copy of the public data; else downloaded")
+    if raw:
+        parser.add_argument("--raw", type=Path, help="a folder of raw vibration snapshots; without it no spectra")
     given = parser.parse_args(arguments)
-    return Options(given.small, given.source if public else None, given.out)
+    return Options(given.small, given.source if public else None, given.out, given.raw if raw else None)
 
 
 def read_changes(example: str, *others: Mapping[str, Mapping[str, Any]]) -> Changes:

@@ -1,6 +1,7 @@
 """Brute-force twins of the numeric core: plain loops, obviously right, slow."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -170,16 +171,36 @@ def hold_missing(window):
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def timestep_errors(window_errors, segments, positions, n_channels, window_size, stride, delay):
-    """Take the errors of the window at each start, rows of channels, from the mapping `window_errors`."""
-    errors = []
+def timestep_errors(window_errors, segments, positions, n_channels, window_size, horizon, stride, delay):
+    """Take the errors of the last `horizon` timesteps of the window at each start, rows of channels, from a mapping."""
+    errors, head = [], window_size - horizon
     for start, stop in segments:
         for t in range(start, stop):
-            near = [s for s in range(t - window_size + 1, t + 1) if start <= s and s + window_size <= stop]
+            near = [s for s in range(t - window_size + 1, t - head + 1) if start <= s and s + window_size <= stop]
             votes = [s for s in near if positions[s] % stride == 0 and s + window_size - 1 - t <= delay]
             votes = votes or [s for s in near if s in (start, stop - window_size)]
-            errors.append([mean([window_errors[s][t - s][f] for s in votes]) for f in range(n_channels)])
+            errors.append([mean([window_errors[s][t - s - head][f] for s in votes]) for f in range(n_channels)])
     return errors
+
+
+def errors_of(readings, low, middle, high, kind):
+    """Errors (N, H, F) of each kind, reading by reading; NaN where missing."""
+    result = np.full(np.shape(readings), np.nan)
+    for place, value in np.ndenumerate(readings):
+        width = float(high[place]) - float(low[place])
+        outside = max(float(low[place]) - value, value - float(high[place]), 0.0)
+        off = value - float(middle[place])
+        of_kind = {
+            "signed": off,
+            "squared": off * off,
+            "absolute": abs(off),
+            "interval_width": width,
+            "interval_exceedance": outside,
+            "interval_score": width + 10 * outside,
+        }
+        if value == value:
+            result[place] = of_kind[kind]
+    return result
 
 
 def mean(values):
@@ -208,9 +229,19 @@ def usual_errors(errors, least):
 def channel_shares(by_channel):
     shares = []
     for row in by_channel:
-        total = sum(value for value in row if value == value)
-        shares.append([value / total if value == value and total > 0 else 0.0 for value in row])
+        total = sum(value for value in row if value > 0)
+        shares.append([value / total if value > 0 else 0.0 for value in row])
     return shares
+
+
+def calendar_code(moments):
+    """Sine and cosine of the hour of the day and of the hour since Thursday 0:00, of datetimes in UTC."""
+    rows = []
+    for moment in moments:
+        hour = moment.hour + moment.minute / 60 + moment.second / 3600
+        hours = (hour / 24, ((moment.weekday() - 3) % 7 * 24 + hour) / 168)
+        rows.append([wave(2 * math.pi * turn) for turn in hours for wave in (math.sin, math.cos)])
+    return rows
 
 
 def block_maxima(scores, normal, segment_starts, block_size):
@@ -306,6 +337,83 @@ def masked_loss(windows, reconstruction):
         if value == value
     ]
     return sum(errors) / len(errors) if errors else 0.0
+
+
+def quantile_loss(readings, quantiles):
+    losses = []
+    for place in np.ndindex(*np.shape(readings)):
+        value = float(readings[place])
+        if value == value:
+            errors = [value - float(guess) for guess in quantiles[place]]
+            pairs = zip((0.1, 0.5, 0.9), errors, strict=True)
+            losses.append(sum(q * e if e >= 0 else (q - 1) * e for q, e in pairs))
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+def monte_carlo_dense(row, kernel, bias, masks):
+    """Deciles and mean (U, 3) of what each mask gives, those of a normal distribution."""
+    estimates = []
+    for unit in range(len(bias)):
+        passes = [
+            sum(float(x) * float(keep) * float(w) for x, keep, w in zip(row, mask, kernel[:, unit], strict=True))
+            + float(bias[unit])
+            for mask in masks
+        ]
+        spread = math.sqrt(mean([(value - mean(passes)) ** 2 for value in passes])) * NormalDist().inv_cdf(0.9)
+        estimates.append([mean(passes) - spread, mean(passes), mean(passes) + spread])
+    return estimates
+
+
+def projected(rows, known, n_components, centre):
+    """Rows on the principal components of known ones around a centre, and back."""
+    variances, vectors = np.linalg.eigh(sum(np.outer(row - centre, row - centre) for row in known))
+    kept = [vectors[:, k] for k in np.argsort(variances)[::-1][:n_components]]
+    return [centre + sum(float(axis @ (row - centre)) * axis for axis in kept) for row in rows]
+
+
+def windows_at(values, starts, window_size):
+    """Windows without gaps, as nested lists."""
+    return [hold_missing([[float(value) for value in row] for row in values[s : s + window_size]]) for s in starts]
+
+
+def sub_pca(windows, known, n_components):
+    flat = [np.array(window, dtype=float).ravel() for window in known]
+    rows = [np.array(window, dtype=float).ravel() for window in windows]
+    return [row.reshape(np.shape(windows[0])) for row in projected(rows, flat, n_components, sum(flat) / len(flat))]
+
+
+def distance(one, other):
+    return sum((a - b) ** 2 for row, rest in zip(one, other, strict=True) for a, b in zip(row, rest, strict=True))
+
+
+def nearest_windows(windows, known, n_neighbours):
+    estimates = []
+    for window in windows:
+        nearest = sorted(known, key=lambda other: distance(window, other))[:n_neighbours]
+        estimates.append(sum(np.array(other) for other in nearest) / len(nearest))
+    return estimates
+
+
+def shape_of(window, least):
+    """A window at level 0 and spread 1 in each channel, its levels and its spreads."""
+    columns = [list(column) for column in zip(*window, strict=True)]
+    levels = [mean(column) for column in columns]
+    spreads = [
+        max(math.sqrt(mean([(value - level) ** 2 for value in column])), least)
+        for column, level in zip(columns, levels, strict=True)
+    ]
+    return [
+        [(value - level) / spread for value, level, spread in zip(row, levels, spreads, strict=True)] for row in window
+    ], (levels, spreads)
+
+
+def matrix_profile(windows, known, n_neighbours, least):
+    shapes, estimates = [shape_of(other, least)[0] for other in known], []
+    for window in windows:
+        own, (levels, spreads) = shape_of(window, least)
+        [nearest] = nearest_windows([own], shapes, n_neighbours)
+        estimates.append(nearest * np.array(spreads) + np.array(levels))
+    return estimates
 
 
 def moving_average_scores(scaled, segments, width):

@@ -52,7 +52,7 @@ def test_usual_errors_are_the_means_over_the_ends_of_normal_held_out_windows(ass
     detector, [prepared] = assembled([make_series(400)], labels=[(200, 203)])
     errors = detector.errors(prepared.series, prepared.scaling)[: prepared.split.test[0]]
     expected = usual_errors(errors[held_out_rows(prepared, 8)])
-    np.testing.assert_allclose(detector.assets["pump-1"].usual, expected)
+    np.testing.assert_allclose(detector.assets["pump-1"].usual.error, expected.error)
     assert detector.assets["pump-1"].scaling is prepared.scaling
 
 
@@ -78,7 +78,7 @@ def test_readings_outside_the_spans_that_a_number_comes_from_do_not_change_it(as
         values[start:stop] += np.random.default_rng(0).normal(0, 5, (stop - start, 3)) * [1, 15, 0.5]
         after, _ = assembled([replace(series, values=values)])
         old, new = before.assets["pump-1"], after.assets["pump-1"]
-        assert np.array_equal(old.usual, new.usual) == same_usual
+        assert np.array_equal(old.usual.error, new.usual.error) == same_usual
         assert (old.threshold == new.threshold) == same_threshold
         assert np.array_equal(old.scaling.centre, new.scaling.centre)
 
@@ -122,7 +122,7 @@ def test_every_asset_of_a_fleet_has_its_own_scaling_usual_errors_and_threshold(a
     assert list(detector.assets) == ["pump-1", "pump-2"]
     one, two = detector.assets.values()
     assert not np.array_equal(one.scaling.centre, two.scaling.centre)
-    assert not np.array_equal(one.usual, two.usual)
+    assert not np.array_equal(one.usual.error, two.usual.error)
     assert one.threshold != two.threshold
 
 

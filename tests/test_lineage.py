@@ -98,6 +98,6 @@ def test_the_commit_is_unknown_outside_a_repository(tmp_path, monkeypatch):
 
 def test_lineage_names_data_params_commit_and_version():
     lineage = lineage_of("abc", *sections())
-    assert list(lineage) == ["data_hash", "params_hash", "git_commit", "offbeat_version"]
+    assert list(lineage) == ["method", "data_hash", "params_hash", "git_commit", "offbeat_version"]
     assert lineage["data_hash"] == "abc"
     assert all(isinstance(value, str) and value for value in lineage.values())

@@ -170,34 +170,157 @@ def test_a_stride_beyond_the_window_is_refused():
         scoring(stride=9, delay=8, smoothing=1)
 
 
+WINDOW = "1 window"
+
+
 def test_without_a_window_stride_and_delay_fit_every_window_that_may_be_chosen():
-    for stride, delay, smoothing in ((1, 16, 16), (9, 16, None), (24, None, 1), (24, None, None)):
+    for stride, delay, smoothing in ((1, 16, 16), (9, 16, WINDOW), (64, WINDOW, 1), (64, WINDOW, "0.25 windows")):
         section = scoring(stride, delay, smoothing, window_size=None).calibrate
-        for window_size in range(24, 129):
+        for window_size in range(64, 101):
             assert stride - 1 <= section.for_window(window_size).overlap < window_size
     for wrong, said in (
-        ((25, None, 16), "stride=25 must be at most prepare.window_size=24, .*null may choose any from 24 to 128"),
-        ((1, 32, 16), "delay=32 is longer than any window can use: lower it below 32,.*null may choose"),
-        ((10, 16, None), "delay=16 is too short for stride 10: it must be at least 17,.*null may choose"),
+        ((65, WINDOW, 16), "stride=65 must be at most prepare.window_size=64, .*null may choose any from 64 to 100"),
+        ((1, 72, 16), "delay=72 is longer than any window can use: lower it below 72,.*null may choose"),
+        ((40, 16, WINDOW), "delay=16 is too short for stride 40: it must be at least 71,.*null may choose"),
     ):
         with pytest.raises(ParamsError, match=said):
             scoring(*wrong, window_size=None)
 
 
-def test_what_follows_the_window_is_a_window_of_smoothing_and_three_quarters_of_delay():
-    section = scoring(1, None, None, window_size=96).calibrate.model_copy(update={"merge_gap": None})
-    params = section.for_window(96)
-    assert (params.smoothing, params.delay, params.merge_gap) == (96, 96 // 2 + 96 // 4, 96)
-    given = section.model_copy(update={"smoothing": 10}).for_window(96)
-    assert (given.smoothing, given.delay, given.merge_gap) == (10, 10 // 2 + 96 // 4, 10)
+def test_lengths_in_windows_become_timesteps():
+    section = scoring(1, "0.75 windows", "0.5 windows", window_size=96).calibrate
+    params = section.model_copy(update={"merge_gap": "2 windows"}).for_window(96)
+    assert (params.smoothing, params.delay, params.merge_gap) == (48, 72, 192)
     assert type(params) is CalibrateParams
+    assert scoring(1, 0, "0.1 windows", window_size=4).calibrate.for_window(4).smoothing == 1  # never none
 
 
 @pytest.mark.parametrize("window_size", [1, 2, 3, 24, 1000])
-def test_a_delay_that_follows_fits_every_stride_and_smoothing(window_size):
-    for stride, smoothing in product({1, (window_size + 1) // 2, window_size}, (None, 1, 7, 5000)):
-        params = scoring(stride, None, smoothing, window_size).calibrate.for_window(window_size)
-        assert stride - 1 <= params.overlap < window_size
+def test_a_delay_in_windows_is_moved_to_where_every_stride_and_smoothing_allow(window_size):
+    for stride, smoothing in product({1, (window_size + 1) // 2, window_size}, (WINDOW, 1, 7, 5000)):
+        for delay in ("0 windows", "0.5 windows", "9 windows"):
+            params = scoring(stride, delay, smoothing, window_size).calibrate.for_window(window_size)
+            assert stride - 1 <= params.overlap < window_size
+
+
+@pytest.mark.parametrize("length", ["1", "half a window", "-1 windows", "1 windows or so", "1.5.2 windows"])
+def test_a_length_that_is_neither_timesteps_nor_windows_is_named(length):
+    said = f"calibrate.smoothing={length!r}: must be a number of timesteps, or of windows such as '0.5 windows'"
+    assert error_of(None, {"calibrate": {"smoothing": length}}) == f"params.yaml, with changes: {said}"
+
+
+# --- parts that do not fit together -----------------------------------------------------------------------------------
+
+RECURSIVE = {"model": "recurrent_forecaster", "strategy": "recursive", "horizon": 3}
+FORECASTER = {"model": "recurrent_forecaster", "horizon": 3}
+
+
+@pytest.mark.parametrize(
+    ("train", "calibrate", "said"),
+    [
+        (RECURSIVE | {"units": [8, 8]}, {}, "strategy=recursive reads its own forecasts with one LSTM layer forward"),
+        (RECURSIVE | {"cell": "gru"}, {}, "give one number of units, cell=lstm, direction=forward and output=mean, or"),
+        (RECURSIVE | {"direction": "both"}, {}, "direction=forward and output=mean, or strategy=direct"),
+        (RECURSIVE | {"output": "quantiles"}, {}, "output=mean, or strategy=direct"),
+        (RECURSIVE | {"calendar": "day"}, {}, "strategy=recursive knows no calendar: set calendar=none, or strategy="),
+        (FORECASTER | {"horizon": 32}, {}, "train.horizon=32 leaves nothing of a window of 32 timesteps"),
+        (
+            FORECASTER,
+            {"stride": 4},
+            "calibrate.stride=4 must be at most 3, the timesteps of a window that train.model=",
+        ),
+        (
+            {"model": "mean"},
+            {"stride": 2},
+            "stride=2 must be at most 1, the timesteps of a window that train.model=mean",
+        ),
+        ({"model": "moving_average"}, {"stride": 2}, "stride=2 must be at most 1"),
+        ({"model": "last_value"}, {"stride": 2}, "stride=2 must be at most 1"),
+        ({"model": "sub_pca", "output": "quantiles"}, {}, "model=sub_pca knows no output=quantiles: only networks do"),
+        ({"model": "mean", "calendar": "week"}, {}, "model=mean knows no calendar=week: only networks do"),
+        ({}, {"error": "interval_score"}, "calibrate.error=interval_score needs a model with an interval around its"),
+        (
+            {"model": "row_pca"},
+            {"error": "interval_width"},
+            "set train.output=quantiles or dropout, or calibrate.error=",
+        ),
+        ({}, {"combine": "whitened", "error": "absolute"}, "combine=whitened is a squared distance (Mahalanobis), and"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_named_with_a_remedy(train, calibrate, said):
+    message = error_of(None, {"train": train, "calibrate": calibrate})
+    assert message.startswith("params.yaml, with changes: ")
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("train", "calibrate"),
+    [
+        (RECURSIVE | {"units": [8]}, {"stride": 3}),
+        ({"strategy": "recursive", "cell": "gru"}, {}),  # which an autoencoder does not look at
+        (FORECASTER | {"horizon": 31, "output": "dropout", "calendar": "week"}, {"error": "interval_exceedance"}),
+        ({"output": "quantiles", "units": [64, 32]}, {"error": "interval_score", "combine": "max"}),
+        ({"horizon": 1000}, {"combine": "whitened"}),  # of forecasters alone
+        ({"model": "sub_pca"}, {"stride": 16, "delay": 23}),
+        ({"model": "last_value"}, {"error": "absolute", "combine": "max"}),
+    ],
+)
+def test_parts_that_fit_together_are_taken(train, calibrate):
+    params = load_params(changes={"train": train, "calibrate": calibrate})
+    assert {key: getattr(params.train, key) for key in train} == train
+
+
+@pytest.mark.parametrize("model", ["moving_average", "last_value"])
+def test_what_looks_back_needs_a_window_of_two(model):
+    changes = {"train": {"model": model}, "calibrate": {"delay": 0}}
+    assert f"train.model={model} needs a prepare.window_size of at least 2" in error_of(
+        None, changes | {"prepare": {"window_size": 1}}
+    )
+    load_params(changes=changes | {"prepare": {"window_size": 2}})
+
+
+def test_without_a_window_the_shortest_that_may_be_chosen_must_hold_the_horizon():
+    for horizon, fits in ((63, True), (64, False)):
+        changes = {"train": FORECASTER | {"horizon": horizon}, "prepare": {"window_size": None}}
+        if fits:
+            load_params(changes=changes)
+        else:
+            assert "horizon=64 leaves nothing of a window of 64" in error_of(None, changes)
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        ([], "train.units=[]: list should have at least 1 item"),
+        ([8] * 9, "should have at most 8 items"),
+        ([8, 0], "train.units.1=0: input should be greater than or equal to 1"),
+        (0, "train.units=0: input should be greater than or equal to 1"),
+        ("many", "train.units='many': input should be a valid integer"),
+    ],
+)
+def test_wrong_widths_are_named(units, said):
+    message = error_of(None, {"train": {"units": units}})
+    assert said in message
+    assert "valid integer" not in message or units == "many"
+
+
+def test_widths_are_a_tuple_whichever_way_they_are_given():
+    assert load_params(changes={"train": {"units": 8}}).train.widths == (8,)
+    assert load_params(changes={"train": {"units": [8, 4]}}).train.widths == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("train", "method"),
+    [
+        ({}, "lstm_autoencoder"),
+        ({"cell": "gru"}, "gru_autoencoder"),
+        ({"model": "recurrent_forecaster", "cell": "gru"}, "gru_forecaster"),
+        ({"model": "dense_autoencoder", "cell": "gru"}, "dense_autoencoder"),
+        ({"model": "matrix_profile"}, "matrix_profile"),
+    ],
+)
+def test_a_method_is_named_by_its_model_and_a_recurrent_one_by_its_cell(train, method):
+    assert load_params(changes={"train": train}).train.method == method
 
 
 @pytest.mark.parametrize(

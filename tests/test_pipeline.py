@@ -53,7 +53,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def metrics(clone: Path) -> dict[str, dict[str, float]]:
     content = json.loads((clone / "artifacts" / "metrics.json").read_text())
-    return {"lstm_autoencoder": content["fleet"], **content["baselines"]}
+    return {content["method"]: content["fleet"], **content["baselines"]}
 
 
 def test_the_bundled_fleet_is_what_simulate_writes(clone: Path, tmp_path: Path) -> None:

@@ -303,18 +303,19 @@ def test_memory_grows_with_the_readings_and_not_with_the_windows(make_series):
 
 def test_laid_end_to_end_every_asset_keeps_its_own_windows(make_series):
     fleet = prepared_from([make_series(400, asset=f"pump-{k}", seed=k) for k in range(3)])
-    values, starts, held_out = laid_end_to_end(fleet)
-    assert values.shape == (1200, 3)
-    for of_all, of_each in ((starts, [p.starts for p in fleet]), (held_out, [p.held_out_starts for p in fleet])):
+    lesson = laid_end_to_end(fleet)
+    assert (lesson.values.shape, lesson.n_channels) == ((1200, 3), 3)
+    own_starts, own_held_out = [p.starts for p in fleet], [p.held_out_starts for p in fleet]
+    for of_all, of_each in ((lesson.starts, own_starts), (lesson.held_out_starts, own_held_out)):
         firsts = np.concatenate([p.scaled[own] for p, own in zip(fleet, of_each, strict=True)])
-        np.testing.assert_array_equal(values[of_all], firsts)
+        np.testing.assert_array_equal(lesson.readings[of_all], firsts)
 
 
 def test_held_out_windows_are_thinned_evenly(make_series, monkeypatch):
     monkeypatch.setattr("offbeat.preparation.HELD_OUT_WINDOWS", 10)
     fleet = prepared_from([make_series(400)])
     (own,) = [p.held_out_starts for p in fleet]
-    thinned = laid_end_to_end(fleet)[2]
+    thinned = laid_end_to_end(fleet).held_out_starts
     assert (len(thinned), thinned[0], thinned[-1]) == (10, own[0], own[-1])
     assert np.ptp(np.diff(thinned)) <= 1
 

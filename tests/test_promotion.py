@@ -318,7 +318,11 @@ def test_while_champions_change_every_row_is_of_the_model_that_it_names(project,
 
 def halved(known):
     """Return a calibration that gives other scores at another threshold."""
-    return replace(known, usual=known.usual / 2, threshold=Threshold(1.5 * known.threshold.value, "sigma", None))
+    return replace(
+        known,
+        usual=replace(known.usual, error=known.usual.error / 2),
+        threshold=Threshold(1.5 * known.threshold.value, "sigma", None),
+    )
 
 
 def stored_rows(store):

@@ -75,8 +75,16 @@ def test_without_time_the_rates_are_per_ten_thousand_timesteps():
 def test_the_summary_names_the_fleet_the_methods_the_assets_and_the_next_steps():
     fleet = GOOD | {"n_assets": 6}
     training = {"explained_variance": 0.93}
-    text = summary({"training": training, "fleet": fleet, "baselines": POOR, "assets": {"pump-1": GOOD}})
-    assert text.startswith("6 assets, 5 labelled events in their test spans. The network explains 93.0% of the")
+    text = summary(
+        {
+            "method": "lstm_autoencoder",
+            "training": training,
+            "fleet": fleet,
+            "baselines": POOR,
+            "assets": {"pump-1": GOOD},
+        }
+    )
+    assert text.startswith("6 assets, 5 labelled events in their test spans. The model explains 93.0% of the")
     for part in ("lstm_autoencoder", "random", "pump-1", "Next:", "offbeat score", "offbeat train"):
         assert part in text
     assert "Doubt" not in text
@@ -84,7 +92,7 @@ def test_the_summary_names_the_fleet_the_methods_the_assets_and_the_next_steps()
 
 def test_the_summary_of_a_fleet_without_events_stands_and_says_so():
     fleet = NO_EVENTS | {"n_assets": 1}
-    metrics = {"fleet": fleet, "baselines": {"random": NO_EVENTS}, "assets": {"pump-1": NO_EVENTS}}
+    metrics = {"method": "mean", "fleet": fleet, "baselines": {"random": NO_EVENTS}, "assets": {"pump-1": NO_EVENTS}}
     text = summary({**metrics, "training": {"explained_variance": 0.1}})
     assert "Doubt: no labelled event in the test spans" in text
     assert "Doubt: the network explains 10% of the variance" in text

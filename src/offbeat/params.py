@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,7 +21,9 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 WindowSize = Annotated[int, Field(ge=1, le=1000, strict=True)]
-CHOSEN_WINDOWS = (64, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
+CHOSEN_WINDOWS = (16, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
+# in the places that pydantic names, beside the keys
+UNION_ARMS = ("str", "int", "constrained-int", "constrained-str", "list[constrained-int]")
 
 
 class Section(BaseModel):
@@ -88,7 +90,9 @@ class PrepareSection(_Prepare):
         return PrepareParams.model_validate({**self.model_dump(), "window_size": window_size})
 
 
-TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
+FORECASTERS = ("recurrent_forecaster", "dense_forecaster")
+TRAINED = ("recurrent_autoencoder", "dense_autoencoder", *FORECASTERS)  # in steps; the others at once
+ONE_STEP = ("row_pca", "moving_average", "last_value", "mean")  # estimate the last timestep of a window alone
 
 
 class TrainParams(Section):
@@ -98,6 +102,7 @@ class TrainParams(Section):
         "recurrent_autoencoder",
         "recurrent_forecaster",
         "dense_autoencoder",
+        "dense_forecaster",
         "row_pca",
         "sub_pca",
         "nearest_windows",
@@ -143,6 +148,12 @@ class TrainParams(Section):
         """Whether the model is a network that learns in steps, and not fitted at once."""
         return self.model in TRAINED
 
+    def n_estimated(self, window_size: int) -> int:
+        """Return of how many timesteps, the last of a window, the model gives estimates."""
+        if self.model in FORECASTERS:
+            return self.horizon
+        return 1 if self.model in ONE_STEP else window_size
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> TrainParams:
         if self.model == "recurrent_forecaster" and self.strategy == "recursive":
@@ -170,7 +181,7 @@ class _Calibrate(Section):
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
     error: Literal["squared", "absolute", "window", "interval_score", "interval_width", "interval_exceedance"]
-    combine: Literal["mean", "rms", "max", "whitened"]
+    combine: Literal["mean", "max", "whitened"]
     error_floor: Annotated[float, Field(ge=0)]
     margin: Annotated[float, Field(ge=1, le=100)]
     stride: Count
@@ -304,19 +315,20 @@ class Params(Section):
     @model_validator(mode="after")
     def _model_fits_window_and_scores(self) -> Params:
         train, window_size = self.train, self.prepare.window_size or CHOSEN_WINDOWS[0]
-        if train.model == "recurrent_forecaster":
-            if train.horizon >= window_size:
-                raise ValueError(
-                    f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
-                    "from: lower it, or raise prepare.window_size"
-                )
-            if self.calibrate.stride > train.horizon:
-                raise ValueError(
-                    f"calibrate.stride={self.calibrate.stride} must be at most train.horizon={train.horizon}, or "
-                    "readings between forecasts are never scored"
-                )
-        if train.model == "moving_average" and window_size < 2:
-            raise ValueError("train.model=moving_average needs a prepare.window_size of at least 2")
+        if train.model in FORECASTERS and train.horizon >= window_size:
+            raise ValueError(
+                f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
+                "from: lower it, or raise prepare.window_size"
+            )
+        if train.model in ("moving_average", "last_value") and window_size < 2:
+            raise ValueError(f"train.model={train.model} needs a prepare.window_size of at least 2")
+        if self.calibrate.stride > train.n_estimated(window_size):
+            raise ValueError(
+                f"calibrate.stride={self.calibrate.stride} must be at most {train.n_estimated(window_size)}, the "
+                f"timesteps of a window that train.model={train.model} estimates"
+                f"{' (train.horizon)' if train.model == 'recurrent_forecaster' else ''}, or readings between them are "
+                "never scored"
+            )
         if self.calibrate.is_interval and (train.output == "mean" or not train.is_trained):
             raise ValueError(
                 f"calibrate.error={self.calibrate.error} needs a model with an interval around its estimates: set "
@@ -404,19 +416,27 @@ def changed(section: CalibrateParams, changes: Mapping[str, Any]) -> CalibratePa
 
 def _explain(error: ValidationError, *within: str) -> str:
     """Return one phrase per wrong key, the nearest known name beside a misspelt one."""
+    items = error.errors()
+    in_windows = {item["loc"][:-1] for item in items if item["type"] == "string_pattern_mismatch"}
     return "; ".join(
-        _explain_one((*within, *item["loc"]), item["type"], item["msg"], item["input"]) for item in error.errors()
+        _explain_one((*within, *item["loc"]), item["type"], item["msg"], item["input"])
+        for item in items
+        # of a list or a length in windows, where a number may stand too, only what is wrong as that
+        if item["loc"][-1:] != ("constrained-int",)
+        or not (isinstance(item["input"], list) or item["loc"][:-1] in in_windows)
     )
 
 
 def _explain_one(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
-    name = ".".join(str(part) for part in loc if part not in ("str", "constrained-int", "int"))
+    name = ".".join(str(part) for part in loc if part not in UNION_ARMS)
     if kind == "extra_forbidden":
         known = _known_keys(loc)
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
         return f"unknown key '{name}': " + (f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}")
     if kind == "missing":
         return f"key '{name}' is missing: this file is the default, so every key must stand in it"
+    if kind == "string_pattern_mismatch":
+        return f"{name}={value!r}: must be a number of timesteps, or of windows such as '0.5 windows'"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind == "model_type":

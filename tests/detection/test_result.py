@@ -12,7 +12,7 @@ CHANNELS = ("flow", "speed", "temp")
 def result_of(make_series, by_channel, threshold, merge_gap=0, **options):
     series = make_series(len(by_channel), **options)
     settled = np.ones(len(by_channel), dtype=bool)
-    return score_result(series, CHANNELS, np.array(by_channel), threshold, merge_gap, settled, {})
+    return score_result(series, CHANNELS, np.array(by_channel), "mean", threshold, merge_gap, settled, {})
 
 
 def test_an_event_is_a_run_of_alarms_with_its_first_and_last_timestep(make_series):
@@ -52,7 +52,7 @@ def test_events_do_not_merge_across_a_long_gap(make_series):
     series = make_series(20, gaps=[(5, 15)])  # two segments of 5 rows
     by_channel = np.full((10, 3), 5.0)
     by_channel[4:6] = 0  # on either side of the gap
-    result = score_result(series, CHANNELS, by_channel, 1.0, 9, np.ones(10, dtype=bool), {})
+    result = score_result(series, CHANNELS, by_channel, "mean", 1.0, 9, np.ones(10, dtype=bool), {})
     assert [(event.start, event.stop) for event in result.events] == [(0, 4), (6, 10)]
 
 
@@ -78,4 +78,4 @@ def test_the_peak_of_an_event_is_its_highest_score_and_shares_are_those_of_the_s
 def test_a_result_tells_where_it_comes_from(make_series):
     lineage = {"data_hash": "abc", "git_commit": "c0ffee"}
     series, settled = make_series(5), np.ones(5, dtype=bool)
-    assert score_result(series, CHANNELS, np.ones((5, 3)), 2.0, 0, settled, lineage).lineage == lineage
+    assert score_result(series, CHANNELS, np.ones((5, 3)), "mean", 2.0, 0, settled, lineage).lineage == lineage

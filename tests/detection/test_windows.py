@@ -124,22 +124,25 @@ def test_holding_leaves_its_argument_alone_and_never_looks_into_another_window()
 # --- errors of timesteps ----------------------------------------------------------------------------------------------
 
 
-def errors_at_random(n, window_size, n_channels, missing, rng):
-    """Errors of the window at each start, NaN where a reading is missing."""
-    errors = rng.random((max(n - window_size + 1, 0), window_size, n_channels))
+def errors_at_random(n, window_size, horizon, n_channels, missing, rng):
+    """Errors of the last `horizon` timesteps of the window at each start, NaN where a reading is missing."""
+    errors = rng.random((max(n - window_size + 1, 0), horizon, n_channels))
     absent = rng.random((n, n_channels)) < missing
     for start in range(len(errors)):
-        errors[start][absent[start : start + window_size]] = np.nan
+        errors[start][absent[start + window_size - horizon : start + window_size]] = np.nan
     return errors
 
 
-def compare_with_plain_loops(segments, window_size, stride, delay, missing, rng, first=0):
+def compare_with_plain_loops(segments, window_size, stride, delay, missing, rng, first=0, horizon=None):
+    horizon = horizon or window_size
     n, n_channels = segments[-1][1], 2
-    errors, positions = errors_at_random(n, window_size, n_channels, missing, rng), positions_of(segments, first)
-    of_timesteps = timestep_errors(
-        errors.__getitem__, segments, positions, n_channels, window_size=window_size, stride=stride, delay=delay
+    errors, positions = (
+        errors_at_random(n, window_size, horizon, n_channels, missing, rng),
+        positions_of(segments, first),
     )
-    expected = naive.timestep_errors(errors, segments, positions, n_channels, window_size, stride, delay)
+    ways = {"window_size": window_size, "horizon": horizon, "stride": stride, "delay": delay}
+    of_timesteps = timestep_errors(errors.__getitem__, segments, positions, n_channels, **ways)
+    expected = naive.timestep_errors(errors, segments, positions, n_channels, **ways)
     np.testing.assert_allclose(of_timesteps, expected, rtol=1e-12)
 
 
@@ -149,6 +152,31 @@ def test_errors_of_timesteps_are_those_of_the_plain_loops():
         for stride in range(1, window_size + 1):
             for delay, segments in product(range(stride - 1, window_size), segmentations(n, most=2)):
                 compare_with_plain_loops(segments, window_size, stride, delay, missing=0.0, rng=rng, first=n)
+
+
+def test_errors_of_the_last_timesteps_of_windows_alone_are_those_of_the_plain_loops():
+    rng = np.random.default_rng(3)
+    for window_size in range(1, 6):
+        for horizon, segments in product(range(1, window_size + 1), segmentations(9, most=2)):
+            for stride in range(1, horizon + 1):
+                for delay in range(stride - 1, window_size):
+                    compare_with_plain_loops(segments, window_size, stride, delay, 0.2, rng, horizon=horizon)
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 4])
+def test_the_head_of_a_segment_that_no_forecast_reaches_has_no_error(horizon):
+    errors = timestep_errors(
+        lambda starts: np.ones((len(starts), horizon, 1)),
+        [(0, 7), (7, 12)],
+        positions_of([(0, 7), (7, 12)]),
+        1,
+        window_size=4,
+        horizon=horizon,
+        stride=1,
+        delay=3,
+    )[:, 0]
+    head = 4 - horizon
+    assert np.flatnonzero(np.isnan(errors)).tolist() == [*range(head), *range(7, 7 + head)]
 
 
 @pytest.mark.parametrize("missing", [0.2, 0.6, 1.0])
@@ -172,6 +200,7 @@ def test_a_segment_shorter_than_a_window_has_no_errors():
         np.array([0, 1, 9, 10, 11, 12]),
         1,
         window_size=3,
+        horizon=3,
         stride=1,
         delay=0,
     )

@@ -14,7 +14,7 @@ from offbeat.errors import ReadingsError
 from offbeat.evaluation.comparison import TRUST, Candidate, compare, in_words, rank_correlation, ranked
 from offbeat.evaluation.evidence import Evidence
 from offbeat.files import write_json
-from offbeat.models.export import export_autoencoder
+from offbeat.models.export import export_network
 from offbeat.models.recurrent import build_autoencoder
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
@@ -118,10 +118,9 @@ def test_what_has_no_rank_correlation_is_nan(one, other):
 @pytest.fixture(scope="module")
 def graphs():
     """Untrained networks by window size; for 8, another beside that of `graph`."""
-    return {
-        size: export_autoencoder(build_autoencoder(size, 3, units=4, latent_size=2, position_size=4, seed=2))
-        for size in (8, 16)
-    }
+    sizes = {"units": 4, "latent_size": 2, "position_size": 4, "linear_size": 0, "seed": 2}
+    params = load_params(changes={"train": sizes}).train
+    return {size: export_network(build_autoencoder(size, 3, params)) for size in (8, 16)}
 
 
 @pytest.fixture
@@ -154,7 +153,8 @@ def candidate_of(graph):
             }
         )
         fleet = prepare_fleet(folder, params.prepare)
-        detector = assemble(network or graph, fleet, params.prepare, params.calibrate, {})
+        section = params.calibrate.for_window(runtime.window_size)
+        detector = assemble(network or graph, fleet, params.prepare, section, {})
         calibrate_fleet(detector, fleet)
         return Candidate(name, detector, fleet, 12.0)
 

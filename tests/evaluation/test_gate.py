@@ -10,9 +10,9 @@ from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.runtime import Runtime
 from offbeat.evaluation.gate import gate
 from offbeat.evaluation.ground import Champion, learnt_until
-from offbeat.evaluation.replay import LSTM, replay_fleet, summarize
+from offbeat.evaluation.replay import replay_fleet, summarize
 from offbeat.files import write_json
-from offbeat.models.export import export_autoencoder
+from offbeat.models.export import export_network
 from offbeat.models.recurrent import build_autoencoder
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
@@ -48,7 +48,8 @@ class Knowing(Runtime):
 
 @pytest.fixture(scope="module")
 def other_graph():
-    return export_autoencoder(build_autoencoder(8, 3, units=4, latent_size=2, position_size=4, seed=2))
+    sizes = {"units": 4, "latent_size": 2, "position_size": 4, "linear_size": 0, "seed": 2}
+    return export_network(build_autoencoder(8, 3, load_params(changes={"train": sizes}).train))
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_metrics_are_those_of_the_evaluation(fleet_of, detector_of):
     detector, other = detector_of(fleet), detector_of(fleet, other=True)
     evaluated = summarize(replay_fleet(detector, other, fleet, PARAMS.evaluate))
     rows = judge(fleet, detector, other).rows
-    for name, method in (("challenger", LSTM), ("champion", "untrained_network"), ("pca", "pca")):
+    for name, method in (("challenger", detector.method), ("champion", "untrained_network"), ("pca", "pca")):
         assert {key: rows[name][key] for key in evaluated[method]} == pytest.approx(evaluated[method], rel=1e-6)
 
 

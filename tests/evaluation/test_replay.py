@@ -8,16 +8,16 @@ import pytest
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.errors import StageError
-from offbeat.evaluation.replay import LSTM, UNTRAINED, replay_fleet, summarize
-from offbeat.models.export import export_autoencoder
+from offbeat.evaluation.replay import UNTRAINED, replay_fleet, summarize
+from offbeat.models.export import export_network
 from offbeat.models.recurrent import build_autoencoder
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder, Span
 
-WINDOW_SIZE, N = 8, 400
+WINDOW_SIZE, N, OWN = 8, 400, "lstm_autoencoder"
 TEST = 328  # first row of the test span: 80 % of 400 rows and a window
-METHODS = [LSTM, UNTRAINED, "pca", "moving_average", "random"]
+METHODS = [OWN, UNTRAINED, "pca", "moving_average", "random"]
 PARAMS = load_params(
     changes={
         "prepare": {"window_size": WINDOW_SIZE, "held_out_share": 0.25},
@@ -35,7 +35,8 @@ PARAMS = load_params(
 
 @pytest.fixture(scope="module")
 def other_graph():
-    return export_autoencoder(build_autoencoder(WINDOW_SIZE, 3, units=4, latent_size=2, position_size=4, seed=2))
+    sizes = {"units": 4, "latent_size": 2, "position_size": 4, "linear_size": 0, "seed": 2}
+    return export_network(build_autoencoder(WINDOW_SIZE, 3, load_params(changes={"train": sizes}).train))
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def replayed(graph, other_graph):
 
     def replay(fleet, **calibrate):
         section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | calibrate}).calibrate.for_window(8)
-        detectors = [assemble(g, fleet, PARAMS.prepare, section, {}) for g in (graph, other_graph)]
+        detectors = [assemble(g, fleet, PARAMS.prepare, section, {"method": OWN}) for g in (graph, other_graph)]
         for detector in detectors:
             calibrate_fleet(detector, fleet)
         replays = replay_fleet(*detectors, fleet, PARAMS.evaluate)
@@ -110,12 +111,13 @@ def test_the_thresholds_do_depend_on_the_calibration_span(fleet_of, replayed, ma
 def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, graph, other_graph):
     fleet = fleet_of()
     detector, untrained = (
-        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate.for_window(8), {}) for g in (graph, other_graph)
+        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate.for_window(8), {"method": OWN})
+        for g in (graph, other_graph)
     )
     for one in (detector, untrained):
         calibrate_fleet(one, fleet)
     for replay in replay_fleet(detector, untrained, fleet, PARAMS.evaluate)[:4]:
-        which = detector if replay.method == LSTM else untrained
+        which = detector if replay.method == OWN else untrained
         prepared = next(p for p in fleet if p.series.asset == replay.asset)
         assert replay.threshold is which.assets[replay.asset].threshold
         result = which.score(prepared.series)
@@ -129,11 +131,11 @@ def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, 
 def test_an_event_of_the_test_span_is_found_and_one_before_it_does_not_count(fleet_of, replayed, make_series):
     series = [with_event(make_series(N), 350, 360), make_series(N, asset="pump-2", seed=2)]
     replays, methods = replayed(fleet_of(series, labels=[(20, 25), (350, 360)]))
-    metrics = replays[LSTM, "pump-1"].metrics
+    metrics = replays[OWN, "pump-1"].metrics
     assert (metrics["n_timesteps"], metrics["n_labelled"], metrics["n_events"]) == (N - TEST, 10, 1)
     assert metrics["n_events_found"] == 1
-    assert methods[LSTM]["n_events"] == 1
-    assert methods[LSTM]["vus_pr"] == metrics["vus_pr"] > methods["random"]["vus_pr"]
+    assert methods[OWN]["n_events"] == 1
+    assert methods[OWN]["vus_pr"] == metrics["vus_pr"] > methods["random"]["vus_pr"]
 
 
 def test_excluded_rows_leave_the_metrics(fleet_of, replayed, make_series):
@@ -167,14 +169,14 @@ def test_a_label_over_a_long_gap_is_one_event(fleet_of, replayed, make_series):
     series = make_series(N + 10, gaps=[(360, 370)])
     replays, _ = replayed(fleet_of([series], labels=[(355, 365)]))
     assert series.segments == [(0, 360), (360, N)]
-    assert replays[LSTM, "pump-1"].metrics["n_events"] == 1
+    assert replays[OWN, "pump-1"].metrics["n_events"] == 1
 
 
 def test_an_event_that_cannot_be_scored_is_missed(fleet_of, replayed, make_series):
     series = make_series(N + 20, gaps=[(370, 380), (384, 394)])  # between them 4 rows, half a window
     replays, _ = replayed(fleet_of([series], labels=[(371, 372)]))
-    metrics = replays[LSTM, "pump-1"].metrics
-    assert np.isnan(replays[LSTM, "pump-1"].scores).sum() == 4
+    metrics = replays[OWN, "pump-1"].metrics
+    assert np.isnan(replays[OWN, "pump-1"].scores).sum() == 4
     assert metrics["n_timesteps"] == N - TEST
     assert (metrics["n_events"], metrics["n_events_found"]) == (1, 0)
 
@@ -199,13 +201,13 @@ def test_the_keys_are_the_same_for_every_method_and_asset_with_and_without_event
 
 def test_budget_and_promise_stand_in_the_unit_of_the_realised_rate(fleet_of, replayed):
     _, methods = replayed(fleet_of())
-    assert methods[LSTM]["budget_false_alarms_per_day"] == pytest.approx(30 / 7)
-    assert "promised_false_alarms_per_day" in methods[LSTM]
-    assert "false_alarms_per_day" in methods[LSTM]
+    assert methods[OWN]["budget_false_alarms_per_day"] == pytest.approx(30 / 7)
+    assert "promised_false_alarms_per_day" in methods[OWN]
+    assert "false_alarms_per_day" in methods[OWN]
     replays, methods = replayed(fleet_of(timed=False))
-    assert methods[LSTM]["budget_false_alarms_per_10000_timesteps"] == pytest.approx(300)
-    metrics = replays[LSTM, "pump-1"].metrics
-    rate = replays[LSTM, "pump-1"].threshold.promised_alarm_rate
+    assert methods[OWN]["budget_false_alarms_per_10000_timesteps"] == pytest.approx(300)
+    metrics = replays[OWN, "pump-1"].metrics
+    rate = replays[OWN, "pump-1"].threshold.promised_alarm_rate
     assert metrics["promised_false_alarms_per_10000_timesteps"] == pytest.approx(rate * 10_000)
     assert "false_alarms_per_10000_timesteps" in metrics
     assert not any("day" in key for key in metrics)
@@ -213,8 +215,8 @@ def test_budget_and_promise_stand_in_the_unit_of_the_realised_rate(fleet_of, rep
 
 def test_a_method_that_promises_nothing_has_no_promised_rate(fleet_of, replayed):
     _, methods = replayed(fleet_of(), method="sigma")
-    assert math.isnan(methods[LSTM]["promised_false_alarms_per_day"])
-    assert methods[LSTM]["budget_false_alarms_per_day"] == pytest.approx(30 / 7)
+    assert math.isnan(methods[OWN]["promised_false_alarms_per_day"])
+    assert methods[OWN]["budget_false_alarms_per_day"] == pytest.approx(30 / 7)
 
 
 def test_the_fleet_sums_its_assets_and_weighs_their_promises_by_normal_time(fleet_of, replayed, make_series):

@@ -1,78 +1,163 @@
-"""The ONNX graph is the Keras network, to 1e-5, whatever the sizes."""
+"""The ONNX graph is the Keras network, to 2e-5, whatever its kind, its parts and its sizes."""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 import pytest
 
 from offbeat.detection.runtime import Runtime
-from offbeat.models.export import export_autoencoder
-from offbeat.models.recurrent import build_autoencoder
+from offbeat.models.export import export_network
+from offbeat.models.network import BUILDERS
+from offbeat.params import load_params
 
-SIZES = [  # W, F, units, latent, position, linear
-    (4, 1, 1, 1, 2, 0),
-    (8, 3, 6, 3, 4, 2),
-    (33, 5, 16, 2, 16, 0),
-    (20, 2, 3, 9, 6, 1),
-    (8, 6, 5, 2, 4, 5),
+DEFAULTS = load_params().train
+SMALL = {"units": 5, "latent_size": 3, "position_size": 4, "horizon": 3, "linear_size": 2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Windows (N, W, F + C) and a network for them."""
+
+    model: str
+    changes: dict = field(default_factory=dict)
+    window_size: int = 8
+    n_channels: int = 3
+    n_calendar: int = 0
+
+    def __str__(self):
+        parts = [self.model, *(f"{key}={value}" for key, value in self.changes.items())]
+        return " ".join([*parts, f"{self.window_size}x{self.n_channels}+{self.n_calendar}"])
+
+
+def autoencoder(n_channels=3, n_calendar=0, window_size=8, **changes):
+    return Case("recurrent_autoencoder", changes, window_size, n_channels, n_calendar)
+
+
+def forecaster(n_channels=3, n_calendar=0, window_size=8, **changes):
+    return Case("recurrent_forecaster", changes, window_size, n_channels, n_calendar)
+
+
+def dense(n_channels=3, n_calendar=0, window_size=8, **changes):
+    return Case("dense_autoencoder", changes, window_size, n_channels, n_calendar)
+
+
+CASES = [
+    autoencoder(),
+    autoencoder(1, window_size=4, units=1, latent_size=1, position_size=2),
+    autoencoder(5, window_size=33, units=16, linear_size=0),
+    autoencoder(6, latent_size=9, position_size=6, linear_size=5),
+    autoencoder(cell="gru"),
+    autoencoder(1, 4, cell="gru", direction="both", units=[6, 4]),
+    autoencoder(n_calendar=4),
+    autoencoder(units=[6, 4, 3]),
+    autoencoder(direction="both"),
+    autoencoder(2, 2, direction="both", units=[4, 6], output="quantiles"),
+    autoencoder(output="quantiles"),
+    autoencoder(1, output="quantiles", cell="gru"),
+    autoencoder(output="dropout"),
+    autoencoder(2, 4, output="dropout", cell="gru", direction="both", linear_size=0),
+    forecaster(),
+    forecaster(1, horizon=7, window_size=8),
+    forecaster(cell="gru", units=[6, 4], direction="both"),
+    forecaster(n_calendar=4, output="quantiles", direction="both"),
+    forecaster(1, output="quantiles", horizon=1),
+    forecaster(2, 2, output="dropout", cell="gru"),
+    forecaster(strategy="recursive", horizon=1),
+    forecaster(1, strategy="recursive", horizon=6),
+    dense(),
+    dense(1, 4, units=[6, 4]),
+    dense(output="quantiles", n_calendar=2),
+    dense(output="dropout", units=[4, 6]),
 ]
 
 
-def stirred(window_size, n_channels, units, latent_size, position_size, linear_size):
+def stirred(case):
     """A network whose biases are not the zeros that it is born with, and whose gates saturate here and there."""
-    model = build_autoencoder(
-        window_size,
-        n_channels,
-        units=units,
-        latent_size=latent_size,
-        position_size=position_size,
-        seed=1,
-        linear_size=linear_size,
-    )
+    params = DEFAULTS.model_copy(update=SMALL | {"seed": 1} | case.changes)
+    model = BUILDERS[case.model](case.window_size, case.n_channels, params, case.n_calendar)
     rng = np.random.default_rng(0)
-    model.set_weights([w + rng.normal(0, 0.5, w.shape).astype(np.float32) for w in model.get_weights()])
+    stir = [
+        w + rng.normal(0, 0.5, w.shape).astype(np.float32) if w.dtype.kind == "f" else w for w in model.get_weights()
+    ]
+    model.set_weights(stir)
     return model
 
 
-@pytest.mark.parametrize("sizes", SIZES)
-def test_the_graph_gives_the_numbers_of_keras_for_any_batch(sizes):
-    model = stirred(*sizes)
-    runtime = Runtime(export_autoencoder(model))
-    assert (runtime.window_size, runtime.n_channels) == sizes[:2]
-    for n in (1, 2, 65):
-        windows = np.random.default_rng(n).normal(0, 2, (n, *sizes[:2])).astype(np.float32)
-        np.testing.assert_allclose(runtime.reconstruct(windows), np.asarray(model(windows)), rtol=0, atol=1e-5)
+def windows_of(case, n):
+    shape = (n, case.window_size, case.n_channels + case.n_calendar)
+    return np.random.default_rng(n).normal(0, 2, shape).astype(np.float32)
 
 
-def test_a_window_is_reconstructed_alike_alone_and_among_others():
-    runtime = Runtime(export_autoencoder(stirred(*SIZES[1])))
-    windows = np.random.default_rng(0).normal(0, 2, (9, 8, 3)).astype(np.float32)
-    alone = np.concatenate([runtime.reconstruct(window[None]) for window in windows])
-    np.testing.assert_allclose(runtime.reconstruct(windows), alone, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_graph_gives_the_numbers_of_keras_for_any_batch(case):
+    model = stirred(case)
+    runtime = Runtime(export_network(model))
+    horizon = case.changes.get("horizon", 3) if case.model == "recurrent_forecaster" else case.window_size
+    assert (runtime.window_size, runtime.n_channels, runtime.n_calendar, runtime.horizon) == (
+        case.window_size,
+        case.n_channels,
+        case.n_calendar,
+        horizon,
+    )
+    assert runtime.has_interval == ("output" in case.changes)
+    for n in (1, 7):
+        windows = windows_of(case, n)
+        estimates = runtime.estimate(windows)
+        assert estimates.dtype == np.float32
+        assert estimates.shape == (n, horizon, case.n_channels, *((3,) if runtime.has_interval else ()))
+        np.testing.assert_allclose(estimates, np.asarray(model(windows)), rtol=0, atol=2e-5)
 
 
-def test_the_gates_keep_their_order():
+@pytest.mark.parametrize("case", [CASES[0], CASES[9], CASES[13], CASES[21]], ids=str)
+def test_a_window_is_estimated_alike_alone_and_among_others(case):
+    runtime, windows = Runtime(export_network(stirred(case))), windows_of(case, 20)
+    alone = np.concatenate([runtime.estimate(window[None]) for window in windows])
+    np.testing.assert_allclose(runtime.estimate(windows), alone, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("cell", "n_gates"), [("lstm", 4), ("gru", 3)])
+def test_the_gates_keep_their_order(cell, n_gates):
     """Each gate alone, opened by its bias, moves Keras and the graph alike."""
-    model = stirred(*SIZES[1])
-    windows = np.random.default_rng(0).normal(0, 1, (3, 8, 3)).astype(np.float32)
-    for gate in range(4):
+    case = autoencoder(units=6, cell=cell, linear_size=0)
+    model, windows = stirred(case), windows_of(case, 3)
+    for gate in range(n_gates):
         for name in ("encoder", "decoder"):
             kernel, recurrent, bias = model.get_layer(name).get_weights()
             pushed = bias.copy()
-            pushed[gate * 6 : (gate + 1) * 6] += 3
+            pushed[..., gate * 6 : (gate + 1) * 6] += 3
             model.get_layer(name).set_weights([kernel, recurrent, pushed])
-            expected = np.asarray(model(windows))
-            np.testing.assert_allclose(
-                Runtime(export_autoencoder(model)).reconstruct(windows), expected, rtol=0, atol=1e-5
-            )
+            estimates = Runtime(export_network(model)).estimate(windows)
+            np.testing.assert_allclose(estimates, np.asarray(model(windows)), rtol=0, atol=2e-5)
             model.get_layer(name).set_weights([kernel, recurrent, bias])
 
 
-def test_the_same_weights_make_the_same_bytes():
-    assert export_autoencoder(stirred(*SIZES[1])) == export_autoencoder(stirred(*SIZES[1]))
+@pytest.mark.parametrize("model", BUILDERS)
+def test_the_same_weights_make_the_same_bytes(model):
+    assert export_network(stirred(Case(model))) == export_network(stirred(Case(model)))
 
 
-def test_the_graph_uses_only_the_standard_operators_of_its_version():
-    proto = onnx.load_from_string(export_autoencoder(stirred(*SIZES[0])))
+@pytest.mark.parametrize("case", [*CASES[:14:3], *CASES[14::3]], ids=str)
+def test_the_graph_uses_only_the_standard_operators_of_its_version(case):
+    proto = onnx.load_from_string(export_network(stirred(case)))
     assert [(opset.domain, opset.version) for opset in proto.opset_import] == [("", 17)]
+    assert {node.domain for node in proto.graph.node} == {""}
+    assert not proto.functions
     assert proto.ir_version == 9
-    assert sum(node.op_type == "LSTM" for node in proto.graph.node) == 2
+
+
+@pytest.mark.parametrize(
+    ("case", "operators"),
+    [
+        (autoencoder(), {"LSTM": 2}),
+        (autoencoder(cell="gru", units=[4, 3], direction="both"), {"GRU": 8}),
+        (forecaster(), {"LSTM": 1}),
+        (forecaster(strategy="recursive"), {"LSTM": 3}),  # one over the past, one a further step
+        (dense(), {}),
+    ],
+    ids=str,
+)
+def test_a_recurrent_layer_is_one_operator_over_all_timesteps(case, operators):
+    nodes = onnx.load_from_string(export_network(stirred(case))).graph.node
+    found = [node.op_type for node in nodes if node.op_type in {"LSTM", "GRU", "Loop", "Scan", "If"}]
+    assert {kind: found.count(kind) for kind in found} == operators

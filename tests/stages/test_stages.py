@@ -70,6 +70,25 @@ def tree(directory):
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
+def test_a_window_that_is_chosen_is_told_and_handed_on(done, tmp_path):
+    (tmp_path / "data").symlink_to(done / "data")
+    params = load_params(
+        changes={
+            "prepare": {"window_size": None},
+            "train": {"units": 4, "latent_size": 2, "position_size": 4, "epochs": 1, "steps_per_epoch": 1},
+            "calibrate": {"smoothing": None, "delay": None, "merge_gap": None},
+        }
+    )
+    said = prepare.run(params.prepare, root=tmp_path)
+    chosen = json.loads((tmp_path / "artifacts/prepared/prepared.json").read_text())["prepare"]["window_size"]
+    assert chosen == 33  # the sines take 2 pi x 4 and 2 pi x 7 timesteps; the held-out span has 33
+    assert said[1].startswith(f"window of {chosen} timesteps, chosen because")
+    for module, section in ((train, params.train), (calibrate, params.calibrate), (evaluate, params.evaluate)):
+        module.run(section, root=tmp_path)
+    detector = Detector.load(tmp_path / DETECTOR)
+    assert detector.params.smoothing == detector.params.merge_gap == detector.window_size == chosen
+
+
 # --- what stands where ------------------------------------------------------------------------------------------------
 
 
@@ -115,7 +134,8 @@ def test_the_onnx_file_is_the_keras_file(done):
 
 def test_the_metrics_name_the_fleet_the_simple_methods_and_the_assets(done):
     metrics = json.loads((done / METRICS).read_text())
-    assert list(metrics) == ["training", "fleet", "baselines", "assets"]
+    assert list(metrics) == ["training", "method", "fleet", "baselines", "assets"]
+    assert metrics["method"] == "lstm_autoencoder"
     assert list(metrics["baselines"]) == ["untrained_network", "pca", "moving_average", "random"]
     assert list(metrics["assets"]) == ["pump-0", "pump-1"]
     assert metrics["fleet"]["n_events"] == 1
@@ -269,8 +289,9 @@ def at_once(monkeypatch, done):
         epochs=[Epoch(1, 0.5, 0.4, 0.01), Epoch(2, 0.4, 0.6, 0.001)],
         explained_variance=np.array([0.5, np.nan]),
         overall_explained_variance=0.5,
+        n_trimmed=0,
     )
-    monkeypatch.setattr(train, "train_network", lambda *_: trained)
+    monkeypatch.setattr(train, "train_model", lambda *_: trained)
     return trained
 
 

@@ -16,6 +16,7 @@ from offbeat.typing import FloatArray
 # Scaled units squared: a thousandth of a standard deviation. A channel that is reconstructed better than this
 # is not trusted to be exact for ever.
 LEAST_USUAL_ERROR = 1e-6
+LEAST_SHRINKAGE = 1e-6  # so that the covariance has an inverse, however few or alike the errors are
 INTERVAL_ALPHA = 0.2  # of readings that may lie outside the bounds
 REST = 0.3  # standard deviations; added to how much a window moves, so that one at rest has a finite error
 
@@ -110,7 +111,7 @@ def usual_errors(errors: FloatArray, *, floor: float = 0.0, whitened: bool = Fal
     """Return what errors (T, F) of normal readings are like; NaN is left out.
 
     `floor` is added to each channel's. A channel without any error counts as having the mean of the others. Where they
-    are to be whitened, the errors are signed, and a missing reading counts as the mean of its channel.
+    are to be whitened, the errors are signed, and a missing one counts as of usual size without any tie to others.
     """
     magnitudes = np.square(errors) if whitened else errors
     known = ~np.isnan(magnitudes)
@@ -123,7 +124,10 @@ def usual_errors(errors: FloatArray, *, floor: float = 0.0, whitened: bool = Fal
     centre = np.where(known, errors, 0.0).sum(axis=0) / np.maximum(count, 1)
     spread = np.sqrt(np.maximum(error - np.square(centre), LEAST_USUAL_ERROR))
     unit = np.nan_to_num((errors - centre) / spread, nan=0.0)  # (T, F)
-    return Usual(error, centre, np.linalg.inv(_shrunk_covariance(unit)) / np.outer(spread, spread))
+    covariance = _shrunk_covariance(unit)
+    # missing readings, and channels that hardly err, have less than their part of 1
+    covariance += np.diag(np.maximum(1 - np.diag(covariance), 0.0))
+    return Usual(error, centre, np.linalg.inv(covariance) / np.outer(spread, spread))
 
 
 def _shrunk_covariance(rows: FloatArray) -> FloatArray:
@@ -139,7 +143,7 @@ def _shrunk_covariance(rows: FloatArray) -> FloatArray:
     level = np.trace(sample) / p
     distance = np.square(sample - level * np.eye(p)).sum()
     uncertainty = (np.square(np.square(rows).sum(axis=1)).sum() / n - np.square(sample).sum()) / n
-    share = 1.0 if distance <= 0 else min(uncertainty / distance, 1.0)
+    share = 1.0 if distance <= 0 else min(max(uncertainty / distance, LEAST_SHRINKAGE), 1.0)
     shrunk: FloatArray = share * level * np.eye(p) + (1 - share) * sample
     return shrunk
 
@@ -152,18 +156,14 @@ def channel_scores(relative: FloatArray, segments: Segments, smoothing: int, lea
 def anomaly_scores(by_channel: FloatArray, combine: str) -> FloatArray:
     """Return one score a timestep (T,) of channel scores (T, F); NaN where no channel has one.
 
-    Their mean, with `combine` rms the root of their mean square, with max the highest. Whitened channel scores are
-    combined by their mean.
+    Their mean, or with `combine` max the highest. Whitened channel scores are combined by their mean.
     """
     known = ~np.isnan(by_channel)
     count = known.sum(axis=1)
     if combine == "max":
         return np.where(count > 0, np.where(known, by_channel, -np.inf).max(axis=1), np.nan)
-    values = np.where(known, by_channel, 0.0)
     with np.errstate(invalid="ignore"):
-        if combine == "rms":
-            return np.asarray(np.sqrt(np.square(values).sum(axis=1) / count))
-        scores: FloatArray = values.sum(axis=1) / count
+        scores: FloatArray = np.where(known, by_channel, 0.0).sum(axis=1) / count
     return scores
 
 

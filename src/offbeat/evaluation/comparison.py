@@ -34,7 +34,9 @@ TRUST = (
     "size fixed beforehand; a real fault that moves several channels, or none of these ways, may rank the candidates "
     "otherwise. What counts as luck here is which events were drawn, not how the training fell out: the same settings "
     "with another train.seed, as one more candidate, show how far that alone moves the figures. A real event in the "
-    "test spans that nobody labelled counts as a false alarm. And the figures of whichever is chosen flatter it."
+    "test spans that nobody labelled counts as a false alarm. And the figures of whichever is chosen flatter it. "
+    "Measured on labelled readings, large differences here were mostly those of the labels too, small ones hardly more "
+    "often than a coin would have it (docs/compare.md)."
 )
 
 

@@ -12,7 +12,7 @@ from offbeat.detection.detector import Detector
 from offbeat.evaluation.areas import precision_recall_curve
 from offbeat.evaluation.replay import UNTRAINED, Replay, replay_fleet, summarize
 from offbeat.files import new_directory, write_csv, write_json
-from offbeat.params import EvaluateParams, PrepareParams
+from offbeat.params import EvaluateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 from offbeat.readings.messages import count
 from offbeat.stages.artifacts import (
@@ -63,9 +63,10 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
 
 def _untrained(root: Path, detector: Detector, fleet: list[Prepared], prepare: PrepareParams) -> Detector | None:
     """Return the detector around the network before training, calibrated; None if the model is no network."""
+    with whole(root / MODEL / "train.json"):
+        if not TrainParams.model_validate(read_json(root / MODEL / "train.json")).is_trained:
+            return None
     path = root / MODEL / "untrained.onnx"
-    if (root / MODEL / "model.onnx").exists() and not path.exists():
-        return None
     with whole(path):
         untrained = assemble(path.read_bytes(), fleet, prepare, detector.params, detector.lineage)
     calibrate_fleet(untrained, fleet)
