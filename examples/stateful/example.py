@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from examples import Changes, drawing, read_changes, read_options, table
+from examples import Changes, aligned, drawing, read_changes, read_options
 from offbeat import Folder, Series
 from offbeat.detection.windows import gather_windows
 from offbeat.models.stateful import future_readings, train_stateful
@@ -94,9 +94,7 @@ def draw(axes: Axes, name: str, errors: dict[str, FloatArray]) -> None:
         ratio = errors[way] / errors["windowed LSTM"]
         axes.plot(np.arange(1, len(ratio) + 1), ratio, marker=".", linewidth=1, label=way)
     axes.set_title(name, fontsize=10, loc="left")
-    axes.set_xlabel("timesteps ahead", fontsize=9)
-    axes.set_ylabel("error / that of the windowed LSTM", fontsize=9)
-    axes.set_ylim(0.85, 1.2)
+    axes.set(xlabel="timesteps ahead", ylabel="error / that of the windowed LSTM", ylim=(0.85, 1.2))
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, FloatArray]]:
@@ -110,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, FloatArr
         figures[name] = {way: errors_by_horizon(one, contender.forecasts) for way, contender in ways.items()}
         rows = [[way, ways[way].n_weights, *errors.tolist()] for way, errors in figures[name].items()]
         ahead = [f"+{step + 1}" for step in range(len(rows[0]) - 2)]
-        print(table([name, "weights", *ahead], rows), end="\n\n")
+        print(aligned([name, "weights", *ahead], rows), end="\n\n")
         draw(place, name, figures[name])
     axes[0].legend(fontsize=7, frameon=False)
     drawing.save(figure, options.out)

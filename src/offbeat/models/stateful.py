@@ -159,7 +159,8 @@ def _passes(
 
 def _forecasts(model: keras.Model, readings: FloatArray, horizon: int) -> FloatArray:
     flat = np.asarray(model(_filled(readings)[None]), dtype=np.float64)[0]
-    return flat.reshape(len(readings), horizon, readings.shape[1])
+    forecasts: FloatArray = flat.reshape(len(readings), horizon, readings.shape[1])
+    return forecasts
 
 
 def _filled(readings: FloatArray) -> FloatArray:
