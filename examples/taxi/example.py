@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from matplotlib.dates import ConciseDateFormatter
 
 from examples import aligned, drawing, read_changes, read_options
 from examples.public import judge, read_public
@@ -65,6 +66,7 @@ def draw(fitted: Fitted, bounds: FloatArray, judged: Replay) -> drawing.Figure:
     drawing.draw_readings(below, index[rows], one.series.values[rows], ["passengers"])
     below.fill_between(index[rows], bounds[rows, 0], bounds[rows, 2], color=drawing.READING, alpha=0.25, linewidth=0)
     drawing.shade_events(below, index[rows], one.labelled[rows])
+    below.xaxis.set_major_formatter(ConciseDateFormatter(below.xaxis.get_major_locator()))
     below.set_title("Readings, and the interval forecast for each from before it", fontsize=10, loc="left")
     return figure
 
