@@ -166,7 +166,7 @@ def work(job: Job) -> str:
         else:
             fleet, scored = score_simple(job.source, folder, params, job.seed)
         for one in scored:
-            rule = (params.calibrate.merge_gap, params.evaluate.max_buffer)
+            rule = (one.merge_gap, params.evaluate.max_buffer)
             judged = [
                 {"asset": prepared.series.asset} | judge(one, which, prepared, *rule, to_failure=to_failure)
                 for which, prepared in enumerate(fleet)

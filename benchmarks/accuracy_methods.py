@@ -22,11 +22,12 @@ from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import timestep_errors
 from offbeat.errors import ParamsError
 from offbeat.models import baselines, window_baselines
-from offbeat.params import CalibrateParams, Params, changed, load_params
+from offbeat.params import CalibrateParams, EvaluateParams, Params, changed, load_params
 from offbeat.preparation import Prepared, prepare_fleet
 from offbeat.readings.folder import Folder
 from offbeat.training import fit_fleet
 from offbeat.typing import FloatArray
+from offbeat.window_choice import choose_window
 
 LSTM, CAUSAL, UNTRAINED, RANDOM, PCA = (
     "lstm_autoencoder",
@@ -36,7 +37,14 @@ LSTM, CAUSAL, UNTRAINED, RANDOM, PCA = (
     "pca",
 )
 # another network is another line: its name in the table, and what it changes in the settings
-NETWORKS: dict[str, Mapping[str, Mapping[str, Any]]] = {LSTM: {}}
+NETWORKS: dict[str, Mapping[str, Mapping[str, Any]]] = {
+    LSTM: {},
+    "dense_autoencoder": {"train": {"model": "dense_autoencoder"}},
+    "lstm_forecaster": {
+        "train": {"model": "recurrent_forecaster"},
+        "calibrate": {"error": "squared", "stride": 1},
+    },
+}
 SETTINGS = Path(__file__).with_name("settings")
 
 
@@ -55,6 +63,7 @@ class Scored:
     score_s: float
     context: int
     delay: int
+    merge_gap: int
 
 
 class _WindowSize(NamedTuple):
@@ -94,8 +103,9 @@ def score_networks(name: str, folder: Folder, params: Params) -> tuple[list[Prep
     train_s = time.process_time() - begin
     scored = [_network(name, fitted.detector, fitted.fleet, train_s)]
     if name == LSTM:
-        causal = replace(fitted.detector, params=_without_delay(params.calibrate), assets={})
+        causal = replace(fitted.detector, params=_without_delay(fitted.detector.params), assets={})
         calibrate_fleet(causal, fitted.fleet)
+        assert fitted.untrained is not None, "it is a network"
         scored += [
             _network(CAUSAL, causal, fitted.fleet, train_s),
             _network(UNTRAINED, fitted.untrained, fitted.fleet, 0.0),
@@ -105,19 +115,20 @@ def score_networks(name: str, folder: Folder, params: Params) -> tuple[list[Prep
 
 def score_simple(source: str, folder: Folder, params: Params, seed: int) -> tuple[list[Prepared], list[Scored]]:
     """Return the prepared assets, and the simple methods of `FIXED` or `DRAWN` on them."""
-    fleet = prepare_fleet(folder, params.prepare)
+    prepare, _ = choose_window(folder, params.prepare)
+    fleet = prepare_fleet(folder, prepare)
     first = fleet[0].series
     detector = Detector(
-        runtime=_WindowSize(params.prepare.window_size),  # type: ignore[arg-type]
+        runtime=_WindowSize(prepare.window_size),  # type: ignore[arg-type]
         channels=first.channels,
         step=first.step,
         is_time=first.is_time,
         max_gap=first.max_gap,
-        clip=params.prepare.clip,
-        params=params.calibrate,
+        preprocessing=prepare.preprocessing,
+        params=params.calibrate.for_window(prepare.window_size),
     )
     raws = FIXED if source == "fixed" else {name: partial(raw, seed=seed) for name, raw in DRAWN.items()}
-    return fleet, [_simple(name, raw, detector, fleet, params) for name, raw in raws.items()]
+    return fleet, [_simple(name, raw, detector, fleet, params.evaluate) for name, raw in raws.items()]
 
 
 def _network(name: str, detector: Detector, fleet: Sequence[Prepared], train_s: float) -> Scored:
@@ -125,7 +136,11 @@ def _network(name: str, detector: Detector, fleet: Sequence[Prepared], train_s: 
     scores = [detector.scores(one.series, detector.assets[one.series.asset]) for one in fleet]
     score_s = time.process_time() - begin
     thresholds = [detector.assets[one.series.asset].threshold for one in fleet]
-    return Scored(name, scores, thresholds, train_s, score_s, detector.context, detector.delay)
+    return Scored(name, scores, thresholds, train_s, score_s, *_reach(detector))
+
+
+def _reach(detector: Detector) -> tuple[int, int, int]:
+    return detector.context, detector.delay, detector.params.merge_gap
 
 
 def _without_delay(params: CalibrateParams) -> CalibrateParams:
@@ -134,18 +149,19 @@ def _without_delay(params: CalibrateParams) -> CalibrateParams:
     return changed(params, {"delay": least + min(max(least - 1, 0), params.smoothing // 2)})
 
 
-def _simple(name: str, raw: Raw, detector: Detector, fleet: Sequence[Prepared], params: Params) -> Scored:
+def _simple(name: str, raw: Raw, detector: Detector, fleet: Sequence[Prepared], params: EvaluateParams) -> Scored:
     begin, rule = time.process_time(), detector.params
     scores = [
-        moving_mean(raw(one, params)[:, None], one.series.segments, rule.smoothing, rule.lead)[:, 0] for one in fleet
+        moving_mean(raw(one, detector, params)[:, None], one.series.segments, rule.smoothing, rule.lead)[:, 0]
+        for one in fleet
     ]
     thresholds = fleet_thresholds(detector, fleet, scores)
     if name == "all_ones":  # it flags everything; by the rule it would flag nothing
         thresholds = [Threshold(0.0, "none", None) for _ in fleet]
-    return Scored(name, scores, thresholds, 0.0, time.process_time() - begin, detector.context, detector.delay)
+    return Scored(name, scores, thresholds, 0.0, time.process_time() - begin, *_reach(detector))
 
 
-Raw = Callable[[Prepared, Params], FloatArray]
+Raw = Callable[[Prepared, Detector, EvaluateParams], FloatArray]
 
 
 def _training(one: Prepared) -> FloatArray:
@@ -154,35 +170,38 @@ def _training(one: Prepared) -> FloatArray:
     return one.scaled[start:stop][one.normal[start:stop]]
 
 
-def _windows(learn: Callable[..., window_baselines.ErrorsOf], one: Prepared, params: Params) -> FloatArray:
+def _windows(
+    learn: Callable[..., window_baselines.ErrorsOf], one: Prepared, detector: Detector, _: EvaluateParams
+) -> FloatArray:
     """Return the errors of windows on the timesteps, as a detector spreads those of a network."""
     errors = timestep_errors(
-        learn(one.scaled, one.starts, params.prepare.window_size),
+        learn(one.scaled, one.starts, detector.window_size),
         one.series.segments,
         one.series.positions,
         one.series.n_channels if learn is window_baselines.window_pca else 1,
-        window_size=params.prepare.window_size,
-        stride=params.calibrate.stride,
-        delay=params.calibrate.overlap,
+        window_size=detector.window_size,
+        horizon=detector.window_size,
+        stride=detector.params.stride,
+        delay=detector.params.overlap,
     )
-    return anomaly_scores(errors)
+    return anomaly_scores(errors, "mean")
 
 
 FIXED: dict[str, Raw] = {
-    "all_ones": lambda one, _: baselines.constant_scores(one.series.n_timesteps),
-    "position_only": lambda one, _: baselines.position_scores(one.series.n_timesteps),
-    "abs_difference": lambda one, _: baselines.difference_scores(one.scaled, one.series.segments),
-    "moving_average": lambda one, params: baselines.moving_average_scores(
-        one.scaled, one.series.segments, params.prepare.window_size
+    "all_ones": lambda one, *_: baselines.constant_scores(one.series.n_timesteps),
+    "position_only": lambda one, *_: baselines.position_scores(one.series.n_timesteps),
+    "abs_difference": lambda one, *_: baselines.difference_scores(one.scaled, one.series.segments),
+    "moving_average": lambda one, detector, _: baselines.moving_average_scores(
+        one.scaled, one.series.segments, detector.window_size
     ),
-    "l2_norm": lambda one, _: baselines.norm_scores(one.scaled, _training(one)),
-    "gaussian_channels": lambda one, _: baselines.gaussian_scores(one.scaled),
-    "gaussian_joint": lambda one, _: baselines.mahalanobis_scores(one.scaled, _training(one)),
-    PCA: lambda one, params: baselines.pca_scores(one.scaled, _training(one), params.evaluate.n_components),
+    "l2_norm": lambda one, *_: baselines.norm_scores(one.scaled, _training(one)),
+    "gaussian_channels": lambda one, *_: baselines.gaussian_scores(one.scaled),
+    "gaussian_joint": lambda one, *_: baselines.mahalanobis_scores(one.scaled, _training(one)),
+    PCA: lambda one, _, params: baselines.pca_scores(one.scaled, _training(one), params.evaluate.n_components),
     "sub_pca": partial(_windows, window_baselines.window_pca),
     "nearest_windows": partial(_windows, window_baselines.nearest_windows),
 }
 DRAWN: dict[str, Callable[..., FloatArray]] = {
-    RANDOM: lambda one, _, seed: baselines.random_scores(one.series.n_timesteps, seed),
-    "isolation_forest": lambda one, _, seed: baselines.isolation_forest_scores(one.scaled, _training(one), seed),
+    RANDOM: lambda one, *_, seed: baselines.random_scores(one.series.n_timesteps, seed),
+    "isolation_forest": lambda one, *_, seed: baselines.isolation_forest_scores(one.scaled, _training(one), seed),
 }

@@ -31,18 +31,21 @@ class Set:
         Of the rows, for runs to failure, of which no part is named for training or labelled.
     drop_first_row : tuple of str
         Assets whose first row is not used, as in the published figures.
+    first_channel_only : bool
+        Leave out the other columns: they are commands, and the labels are of the first.
     """
 
     together: bool = False
     labelled_only: bool = False
     training_share: float | None = None
     drop_first_row: tuple[str, ...] = ()
+    first_channel_only: bool = False
 
 
 SETS = {
     "skab": Set(together=True, labelled_only=True),
     "nab": Set(drop_first_row=("nyc_taxi",)),
-    "msl": Set(),
+    "msl": Set(first_channel_only=True),
     "smd": Set(),
     "asd": Set(),
     "ucr": Set(),
@@ -125,6 +128,8 @@ def _lay_out(name: str, place: Path, home: Path) -> None:
 def _copy_readings(whole: Path, folder: Path, asset: str, chosen: Set, starts: dict[str, str]) -> None:
     """Copy the readings of an asset, and set its test start where the protocol does so; `starts` takes it."""
     header, *rows = (whole / "readings" / f"{asset}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    if chosen.first_channel_only:
+        header, *rows = (",".join(line.rstrip("\n").split(",")[:2]) + "\n" for line in (header, *rows))
     if asset in chosen.drop_first_row:
         del rows[0]
         starts[asset] = rows[len(rows) // 4].split(",")[0]  # a quarter of what is left

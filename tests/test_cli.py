@@ -125,6 +125,11 @@ def test_validate_reads_a_params_file_and_single_changes(
     invoke(*arguments, "-S", "prepare.window_size=16")
 
 
+def test_validate_tells_the_window_that_would_be_chosen(folder: Path) -> None:
+    assert "window of" not in invoke("validate", folder, "-S", "prepare.window_size=16")
+    assert re.search(r"window of \d+ timesteps, chosen", invoke("validate", folder, "-S", "prepare.window_size=null"))
+
+
 def test_the_version_is_that_of_the_package() -> None:
     assert invoke("--version") == f"offbeat {version('offbeat')}\n"
 

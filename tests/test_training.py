@@ -97,6 +97,65 @@ def test_channels_of_a_folder_in_another_order_are_put_in_order(fitted):
     np.testing.assert_array_equal(again.assets["pump-2"].scaling.centre, fitted.assets["pump-2"].scaling.centre)
 
 
+# --- what is done to readings first -----------------------------------------------------------------------------------
+
+
+def people(n_weeks, seed=0):
+    """Counts every hour that follow people: a hundred times as many at noon as by night, half as many on Sundays."""
+    rng, hour = np.random.default_rng(seed), np.arange(168 * n_weeks)
+    level = 1000 * 10 ** -np.cos(2 * np.pi * hour / 24) * np.where(hour // 24 % 7 == 6, 0.5, 1.0)
+    index = pd.date_range("2026-01-05", periods=len(hour), freq="h")
+    return pd.DataFrame({"rides": level * np.exp(rng.normal(0, 0.05, len(hour)))}, index)
+
+
+def test_habits_of_people_are_no_surprise_and_their_breach_is(tmp_path):
+    frame = people(20)
+    frame.iloc[-60:-48] = 1000.0  # in no hour a count that was never seen
+    series = Series.from_frame(frame, "city")
+    habits = {"transform": "log", "season": "week"}
+    detector = fit(series, {**TINY, "prepare": {"window_size": 8, **habits}})
+    profile = detector.assets["city"].scaling.profile[:, 0]
+    assert np.exp(profile[12] - profile[0]) == pytest.approx(100, rel=0.1)
+    assert np.exp(profile[6 * 24 + 12] - profile[12]) == pytest.approx(0.5, rel=0.1)
+    result = detector.score(series)
+    assert result.scores[-60:-48].max() > 10 * np.delete(result.scores, np.r_[-75:-30]).max()
+    detector.save(tmp_path / "model")
+    loaded, n = Detector.load(tmp_path / "model"), series.n_timesteps
+    piece = loaded.score(series.rows(n - 100, n))
+    assert piece.settled.sum() > 80
+    np.testing.assert_allclose(piece.scores[piece.settled], result.scores[-100:][piece.settled], rtol=1e-6)
+
+
+def test_without_a_window_one_is_chosen_and_all_that_follows_it_is_a_number(caplog):
+    series = Series.from_frame(people(20), "city")
+    follows = {"smoothing": None, "delay": None, "merge_gap": None}
+    with caplog.at_level("INFO", logger="offbeat"):
+        detector = fit(series, {**TINY, "prepare": {"window_size": None}, "calibrate": follows})
+    assert "window of 24 timesteps, chosen because 24 is the median of the periods that 1 of 1" in caplog.text
+    numbers = {"smoothing": 24, "delay": 18, "merge_gap": 24}
+    assert detector.window_size == 24
+    assert detector.params.model_dump(include=set(numbers)) == numbers
+    given = fit(series, {**TINY, "prepare": {"window_size": 24}, "calibrate": numbers})
+    assert given.lineage["params_hash"] == detector.lineage["params_hash"]
+    assert given.runtime.graph == detector.runtime.graph
+
+
+def test_rows_of_a_table_stand_alone_with_a_window_of_one():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(600, 2))
+    table = pd.DataFrame(np.column_stack([rows, rows.sum(axis=1)]), columns=["a", "b", "sum"])
+    table.iloc[-20, 2] += 8
+    series = Series.from_frame(table, "table")
+    follows = {"smoothing": None, "delay": None, "merge_gap": 0}
+    detector = fit(series, {**TINY, "prepare": {"window_size": 1}, "calibrate": follows})
+    assert (detector.window_size, detector.context, detector.delay) == (1, 0, 0)
+    result = detector.score(series)
+    assert result.settled.all()
+    assert np.argmax(result.scores) == 600 - 20
+    turned = detector.score(replace(series, values=series.values[::-1]))
+    np.testing.assert_allclose(turned.scores[::-1], result.scores, rtol=1e-4)
+
+
 # --- new assets -------------------------------------------------------------------------------------------------------
 
 

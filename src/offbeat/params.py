@@ -21,7 +21,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 WindowSize = Annotated[int, Field(ge=1, le=1000, strict=True)]
-CHOSEN_WINDOWS = (64, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
+CHOSEN_WINDOWS = (16, 100)  # timesteps; the smallest and the largest that `window_size: null` may come to
 # in the places that pydantic names, beside the keys
 UNION_ARMS = ("str", "int", "constrained-int", "constrained-str", "list[constrained-int]")
 
@@ -179,7 +179,7 @@ class _Calibrate(Section):
     quantile: Annotated[float, Field(gt=0, lt=1)]
     n_sigmas: Positive
     error: Literal["squared", "absolute", "window", "interval_score", "interval_width", "interval_exceedance"]
-    combine: Literal["mean", "rms", "max", "whitened"]
+    combine: Literal["mean", "max", "whitened"]
     error_floor: Annotated[float, Field(ge=0)]
     margin: Annotated[float, Field(ge=1, le=100)]
     stride: Count

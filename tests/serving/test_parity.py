@@ -29,7 +29,7 @@ def skab(folder):
     fetch("skab", folder, PUBLIC)
 
 
-def detector_for(folder):
+def detector_for(folder, prepare):
     """An untrained network, calibrated for every machine: what it says need not be wise to be the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what TensorFlow says at import is not ours
@@ -37,7 +37,7 @@ def detector_for(folder):
         from offbeat.models.recurrent import build_autoencoder
     first = folder.series[0]
     sizes = {"units": 8, "latent_size": 4, "position_size": 4, "linear_size": 0, "seed": 1}
-    params = load_params(changes={"prepare": {"window_size": 16}, "train": sizes, "calibrate": {"delay": 8}})
+    params = load_params(changes={"prepare": {"window_size": 16, **prepare}, "train": sizes, "calibrate": {"delay": 8}})
     runtime = Runtime(export_network(build_autoencoder(16, first.n_channels, params.train)))
     preprocessing, calibrate = params.prepare.preprocessing, params.calibrate.for_window(16)
     detector = Detector(runtime, first.channels, first.step, first.is_time, first.max_gap, preprocessing, calibrate)
@@ -50,12 +50,15 @@ def numbers(scores):
     return np.array([np.nan if score is None else score for score in scores])
 
 
-@pytest.mark.parametrize("fill", [bundled, skab])
-def test_served_scores_are_those_of_the_detector(tmp_path, fill):
+ALL_AT_ONCE = {"transform": "log", "season": "week", "difference": 1, "scaling": "robust"}
+
+
+@pytest.mark.parametrize(("fill", "prepare"), [(bundled, {}), (bundled, ALL_AT_ONCE), (skab, {})])
+def test_served_scores_are_those_of_the_detector(tmp_path, fill, prepare):
     if fill is skab and not PUBLIC.exists():
         pytest.skip("the public readings are not beside the repository (shared/data/skab)")
     fill(tmp_path / "data")
-    detector = detector_for(read_folder(tmp_path / "data"))
+    detector = detector_for(read_folder(tmp_path / "data"), prepare)
     with running(current_of(detector, tmp_path / "models")) as url, Scorer(url) as scorer:
         for file in reading_files(tmp_path / "data"):
             expected = detector.score(read_file(detector, file)).scores

@@ -70,6 +70,25 @@ def tree(directory):
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
+def test_a_window_that_is_chosen_is_told_and_handed_on(done, tmp_path):
+    (tmp_path / "data").symlink_to(done / "data")
+    params = load_params(
+        changes={
+            "prepare": {"window_size": None},
+            "train": {"units": 4, "latent_size": 2, "position_size": 4, "epochs": 1, "steps_per_epoch": 1},
+            "calibrate": {"smoothing": None, "delay": None, "merge_gap": None},
+        }
+    )
+    said = prepare.run(params.prepare, root=tmp_path)
+    chosen = json.loads((tmp_path / "artifacts/prepared/prepared.json").read_text())["prepare"]["window_size"]
+    assert chosen == 33  # the sines take 2 pi x 4 and 2 pi x 7 timesteps; the held-out span has 33
+    assert said[1].startswith(f"window of {chosen} timesteps, chosen because")
+    for module, section in ((train, params.train), (calibrate, params.calibrate), (evaluate, params.evaluate)):
+        module.run(section, root=tmp_path)
+    detector = Detector.load(tmp_path / DETECTOR)
+    assert detector.params.smoothing == detector.params.merge_gap == detector.window_size == chosen
+
+
 # --- what stands where ------------------------------------------------------------------------------------------------
 
 

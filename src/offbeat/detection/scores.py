@@ -156,18 +156,14 @@ def channel_scores(relative: FloatArray, segments: Segments, smoothing: int, lea
 def anomaly_scores(by_channel: FloatArray, combine: str) -> FloatArray:
     """Return one score a timestep (T,) of channel scores (T, F); NaN where no channel has one.
 
-    Their mean, with `combine` rms the root of their mean square, with max the highest. Whitened channel scores are
-    combined by their mean.
+    Their mean, or with `combine` max the highest. Whitened channel scores are combined by their mean.
     """
     known = ~np.isnan(by_channel)
     count = known.sum(axis=1)
     if combine == "max":
         return np.where(count > 0, np.where(known, by_channel, -np.inf).max(axis=1), np.nan)
-    values = np.where(known, by_channel, 0.0)
     with np.errstate(invalid="ignore"):
-        if combine == "rms":
-            return np.asarray(np.sqrt(np.square(values).sum(axis=1) / count))
-        scores: FloatArray = values.sum(axis=1) / count
+        scores: FloatArray = np.where(known, by_channel, 0.0).sum(axis=1) / count
     return scores
 
 
