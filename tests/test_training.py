@@ -128,7 +128,7 @@ def test_habits_of_people_are_no_surprise_and_their_breach_is(tmp_path):
 
 def test_without_a_window_one_is_chosen_and_all_that_follows_it_is_a_number(caplog):
     series = Series.from_frame(people(20), "city")
-    follows = {"smoothing": None, "delay": None, "merge_gap": None}
+    follows = {"smoothing": "1 window", "delay": "0.75 windows", "merge_gap": "1 window"}
     with caplog.at_level("INFO", logger="offbeat"):
         detector = fit(series, {**TINY, "prepare": {"window_size": None}, "calibrate": follows})
     assert "window of 24 timesteps, chosen because 24 is the median of the periods that 1 of 1" in caplog.text
@@ -146,7 +146,7 @@ def test_rows_of_a_table_stand_alone_with_a_window_of_one():
     table = pd.DataFrame(np.column_stack([rows, rows.sum(axis=1)]), columns=["a", "b", "sum"])
     table.iloc[-20, 2] += 8
     series = Series.from_frame(table, "table")
-    follows = {"smoothing": None, "delay": None, "merge_gap": 0}
+    follows = {"smoothing": "1 window", "delay": "0.75 windows", "merge_gap": 0}
     detector = fit(series, {**TINY, "prepare": {"window_size": 1}, "calibrate": follows})
     assert (detector.window_size, detector.context, detector.delay) == (1, 0, 0)
     result = detector.score(series)

@@ -76,7 +76,7 @@ def test_a_window_that_is_chosen_is_told_and_handed_on(done, tmp_path):
         changes={
             "prepare": {"window_size": None},
             "train": {"units": 4, "latent_size": 2, "position_size": 4, "epochs": 1, "steps_per_epoch": 1},
-            "calibrate": {"smoothing": None, "delay": None, "merge_gap": None},
+            "calibrate": {"smoothing": "1 window", "delay": "0.75 windows", "merge_gap": "1 window"},
         }
     )
     said = prepare.run(params.prepare, root=tmp_path)
