@@ -90,7 +90,8 @@ class PrepareSection(_Prepare):
         return PrepareParams.model_validate({**self.model_dump(), "window_size": window_size})
 
 
-TRAINED = ("recurrent_autoencoder", "recurrent_forecaster", "dense_autoencoder")  # in steps; the others at once
+FORECASTERS = ("recurrent_forecaster", "dense_forecaster")
+TRAINED = ("recurrent_autoencoder", "dense_autoencoder", *FORECASTERS)  # in steps; the others at once
 ONE_STEP = ("row_pca", "moving_average", "last_value", "mean")  # estimate the last timestep of a window alone
 
 
@@ -101,6 +102,7 @@ class TrainParams(Section):
         "recurrent_autoencoder",
         "recurrent_forecaster",
         "dense_autoencoder",
+        "dense_forecaster",
         "row_pca",
         "sub_pca",
         "nearest_windows",
@@ -148,7 +150,7 @@ class TrainParams(Section):
 
     def n_estimated(self, window_size: int) -> int:
         """Return of how many timesteps, the last of a window, the model gives estimates."""
-        if self.model == "recurrent_forecaster":
+        if self.model in FORECASTERS:
             return self.horizon
         return 1 if self.model in ONE_STEP else window_size
 
@@ -313,7 +315,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _model_fits_window_and_scores(self) -> Params:
         train, window_size = self.train, self.prepare.window_size or CHOSEN_WINDOWS[0]
-        if train.model == "recurrent_forecaster" and train.horizon >= window_size:
+        if train.model in FORECASTERS and train.horizon >= window_size:
             raise ValueError(
                 f"train.horizon={train.horizon} leaves nothing of a window of {window_size} timesteps to forecast "
                 "from: lower it, or raise prepare.window_size"

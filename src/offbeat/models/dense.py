@@ -1,4 +1,7 @@
-"""The dense autoencoder: a window, or a single row of a table without time, through a narrow code."""
+"""Dense networks: an autoencoder of windows, or of single rows of a table without time, and a forecaster.
+
+Both see all readings at once and know of their order only what they learn.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,17 @@ def build_dense(window_size: int, n_channels: int, params: TrainParams, n_calend
         hidden = layers.Dense(units, activation="tanh", name=f"decoder_{k + 1}")(hidden)
     estimates = estimates_at_once(hidden, window_size, n_channels, params)
     return keras.Model(windows, add_linear_part(readings, estimates, params.linear_size), name="dense_autoencoder")
+
+
+def build_dense_forecaster(window_size: int, n_channels: int, params: TrainParams, n_calendar: int = 0) -> keras.Model:
+    """Return an untrained dense forecaster of the last `params.horizon` timesteps of windows (N, W, F + C).
+
+    What comes before them, all at once, through layers of `params.units` cells (tanh).
+    """
+    keras.utils.set_random_seed(params.seed)
+    windows = layers.Input((window_size, n_channels + n_calendar), name="windows")
+    past = Part((0, window_size - params.horizon), (0, n_channels + n_calendar), name="past")(windows)
+    hidden = layers.Flatten(name="flat")(past)
+    for k, units in enumerate(params.widths):
+        hidden = layers.Dense(units, activation="tanh", name=f"hidden_{k + 1}")(hidden)
+    return keras.Model(windows, estimates_at_once(hidden, params.horizon, n_channels, params), name="dense_forecaster")

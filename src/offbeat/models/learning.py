@@ -133,7 +133,7 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Calla
     """
     keras.utils.set_random_seed(params.seed)
     window_size, horizon = model.input_shape[1], model.output_shape[1]
-    optimizer = keras.optimizers.Adam(_one_cycle(params), clipnorm=params.clip_norm)
+    optimizer = keras.optimizers.Adam(one_cycle(params), clipnorm=params.clip_norm)
     model.compile(optimizer=optimizer, loss=quantile_loss if params.output == "quantiles" else masked_loss)
     reporter = _Report(report)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
@@ -149,7 +149,8 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Calla
     return reporter.epochs
 
 
-def _one_cycle(params: TrainParams) -> Any:
+def one_cycle(params: TrainParams) -> Any:
+    """Return the schedule of the learning rate: a tenth of the steps up to its peak, the rest down along a cosine."""
     n_steps, peak = params.epochs * params.steps_per_epoch, params.learning_rate
     return keras.optimizers.schedules.CosineDecay(
         peak / 10, int(0.9 * n_steps) or 1, warmup_target=peak, warmup_steps=n_steps // 10, alpha=0.01

@@ -19,7 +19,7 @@ from offbeat.models.classical import (
     row_pca_graph,
     sub_pca_graph,
 )
-from offbeat.models.dense import build_dense
+from offbeat.models.dense import build_dense, build_dense_forecaster
 from offbeat.models.export import export_network
 from offbeat.models.learning import Epoch, inputs_and_readings, learn, make_deterministic
 from offbeat.models.linear import has_linear_part, start_linear_part
@@ -33,6 +33,7 @@ BUILDERS = {
     "recurrent_autoencoder": build_autoencoder,
     "recurrent_forecaster": build_forecaster,
     "dense_autoencoder": build_dense,
+    "dense_forecaster": build_dense_forecaster,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from offbeat.errors import ReadingsError
@@ -24,7 +24,7 @@ _NAB_WINDOWS_PIN = "bd4cfef2ad2b43b00a1f9a5a458f16d4e43d34892b481c0fe47b7299075b
 _RAW_ADDRESS = "https://raw.githubusercontent.com"
 
 
-def fetch(name: str, directory: Path, source: Path | None = None) -> list[str]:
+def fetch(name: str, directory: Path, source: Path | None = None, *, only: Collection[str] | None = None) -> list[str]:
     """Write a public set in the layout of the data folder.
 
     Parameters
@@ -36,6 +36,8 @@ def fetch(name: str, directory: Path, source: Path | None = None) -> list[str]:
     source : Path, optional
         Local copy in the set's own files, whichever of them are there: a folder, or one file where a file is an asset.
         Without it the files named in the set's pins are downloaded and kept in the user's cache.
+    only : collection of str, optional
+        Assets to write; all by default.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def fetch(name: str, directory: Path, source: Path | None = None) -> list[str]:
     ------
     ReadingsError
         If the set is unknown, a file is not as expected, a download fails or does not have its checksum, the set has
-        no checksums to download with, or the folder is not empty.
+        no checksums to download with, the folder is not empty, or an asset of `only` is not there.
     """
     if name not in DATASETS:
         raise ReadingsError(f"the set must be one of {', '.join(DATASETS)}, got {name!r}")
@@ -55,19 +57,25 @@ def fetch(name: str, directory: Path, source: Path | None = None) -> list[str]:
         if source is not None and not Path(source).exists():
             raise ReadingsError(f"{source} does not exist: give the folder that holds {dataset.expected}")
         found = dataset.read(Path(source) if source is not None else _download(name))
-        notes = [f"{dataset.title}: {dataset.what}", f"licence: {dataset.licence}", *_write(folder, dataset, found)]
+        notes = [
+            f"{dataset.title}: {dataset.what}",
+            f"licence: {dataset.licence}",
+            *_write(folder, dataset, found, only),
+        ]
         if source is None:
             notes.append("only files with a checksum here were downloaded: for others get a copy and use --from")
     return notes
 
 
-def _write(folder: Path, dataset: Dataset, found: Iterator[PublicSeries]) -> list[str]:
+def _write(folder: Path, dataset: Dataset, found: Iterator[PublicSeries], only: Collection[str] | None) -> list[str]:
     """Write the series as they are read, so that only one is in memory; return the notes."""
     labels: list[tuple[object, ...]] = []
     splits: list[tuple[object, ...]] = []
     assets: dict[str, int] = {}
     notes: list[str] = []
     for series in found:
+        if only is not None and series.asset not in only:
+            continue
         if series.asset in assets:
             raise ReadingsError(f"two files would become asset {series.asset!r}: fetch them into folders of their own")
         assets[series.asset] = len(series.frame)
@@ -76,6 +84,8 @@ def _write(folder: Path, dataset: Dataset, found: Iterator[PublicSeries]) -> lis
         if series.test_start is not None:
             splits.append((series.asset, series.test_start))
         notes += [f"{series.asset}: {note}" for note in series.notes]
+    if missing := sorted(set(only or ()) - set(assets)):
+        raise ReadingsError(f"asset {missing[0]!r} is not there: add its file, one of {dataset.expected}")
     if not assets:
         raise ReadingsError(f"no file of the set is there; expected {dataset.expected}")
     write_spans(folder, "labels", labels)
