@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from examples import Changes, drawing, read_changes, read_options, table
+from examples import Changes, aligned, drawing, read_changes, read_options
 from offbeat import Folder, Series
 from offbeat.detection.windows import gather_windows
 from offbeat.models.stateful import future_readings, train_stateful
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, FloatArr
         figures[name] = {way: errors_by_horizon(one, contender.forecasts) for way, contender in ways.items()}
         rows = [[way, ways[way].n_weights, *errors.tolist()] for way, errors in figures[name].items()]
         ahead = [f"+{step + 1}" for step in range(len(rows[0]) - 2)]
-        print(table([name, "weights", *ahead], rows), end="\n\n")
+        print(aligned([name, "weights", *ahead], rows), end="\n\n")
         draw(place, name, figures[name])
     axes[0].legend(fontsize=7, frameon=False)
     drawing.save(figure, options.out)
