@@ -67,12 +67,14 @@ def make_series():
 def make_detector(runtime, make_series):
     """A detector around that network, calibrated for `pump-1` on its first 400 readings."""
 
-    def make(series=None, prepare=None, **changes):
+    own = runtime
+
+    def make(series=None, prepare=None, runtime=None, **changes):
         series = series or make_series()
         chosen = {"stride": 1, "delay": 0, "smoothing": 4, "merge_gap": 2, **changes}
         params = changed(load_params().calibrate, chosen)
         preprocessing = load_params(changes={"prepare": prepare or {}}).prepare.preprocessing
-        detector = Detector(runtime, CHANNELS, series.step, series.is_time, 2, preprocessing, params)
+        detector = Detector(runtime or own, CHANNELS, series.step, series.is_time, 2, preprocessing, params)
         return detector.calibrate(series)
 
     return make

@@ -234,6 +234,20 @@ def channel_shares(by_channel):
     return shares
 
 
+def window_errors(readings, estimates, rest):
+    """Error of a window (H rows of channels) for each channel, the same for all its readings; NaN where missing."""
+    errors = np.full(np.shape(readings), np.nan)
+    for f in range(len(readings[0])):
+        known = [(row[f], guess[f]) for row, guess in zip(readings, estimates, strict=True) if row[f] == row[f]]
+        if known:
+            worst = mean([(value - guess) ** 4 for value, guess in known])
+            centre = mean([value for value, _ in known])
+            moves = math.sqrt(mean([(value - centre) ** 2 for value, _ in known]))
+            for t, row in enumerate(readings):
+                errors[t, f] = math.sqrt(worst) / (moves + rest) if row[f] == row[f] else math.nan
+    return errors
+
+
 def calendar_code(moments):
     """Sine and cosine of the hour of the day and of the hour since Thursday 0:00, of datetimes in UTC."""
     rows = []

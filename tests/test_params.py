@@ -174,14 +174,14 @@ WINDOW = "1 window"
 
 
 def test_without_a_window_stride_and_delay_fit_every_window_that_may_be_chosen():
-    for stride, delay, smoothing in ((1, 16, 16), (9, 16, WINDOW), (64, WINDOW, 1), (64, WINDOW, "0.25 windows")):
+    for stride, delay, smoothing in ((1, 16, 16), (9, 16, WINDOW), (16, WINDOW, 1), (16, WINDOW, "0.25 windows")):
         section = scoring(stride, delay, smoothing, window_size=None).calibrate
-        for window_size in range(64, 101):
+        for window_size in range(16, 101):
             assert stride - 1 <= section.for_window(window_size).overlap < window_size
     for wrong, said in (
-        ((65, WINDOW, 16), "stride=65 must be at most prepare.window_size=64, .*null may choose any from 64 to 100"),
-        ((1, 72, 16), "delay=72 is longer than any window can use: lower it below 72,.*null may choose"),
-        ((40, 16, WINDOW), "delay=16 is too short for stride 40: it must be at least 71,.*null may choose"),
+        ((17, WINDOW, 16), "stride=17 must be at most prepare.window_size=16, .*null may choose any from 16 to 100"),
+        ((1, 24, 16), "delay=24 is longer than any window can use: lower it below 24,.*null may choose"),
+        ((10, 16, WINDOW), "delay=16 is too short for stride 10: it must be at least 17,.*null may choose"),
     ):
         with pytest.raises(ParamsError, match=said):
             scoring(*wrong, window_size=None)
@@ -282,12 +282,12 @@ def test_what_looks_back_needs_a_window_of_two(model):
 
 
 def test_without_a_window_the_shortest_that_may_be_chosen_must_hold_the_horizon():
-    for horizon, fits in ((63, True), (64, False)):
+    for horizon, fits in ((15, True), (16, False)):
         changes = {"train": FORECASTER | {"horizon": horizon}, "prepare": {"window_size": None}}
         if fits:
             load_params(changes=changes)
         else:
-            assert "horizon=64 leaves nothing of a window of 64" in error_of(None, changes)
+            assert "horizon=16 leaves nothing of a window of 16" in error_of(None, changes)
 
 
 @pytest.mark.parametrize(

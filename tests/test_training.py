@@ -128,14 +128,14 @@ def test_habits_of_people_are_no_surprise_and_their_breach_is(tmp_path):
 
 def test_without_a_window_one_is_chosen_and_all_that_follows_it_is_a_number(caplog):
     series = Series.from_frame(people(20), "city")
-    follows = {"smoothing": None, "delay": None, "merge_gap": None}
+    follows = {"smoothing": "1 window", "delay": "0.75 windows", "merge_gap": "1 window"}
     with caplog.at_level("INFO", logger="offbeat"):
         detector = fit(series, {**TINY, "prepare": {"window_size": None}, "calibrate": follows})
-    assert "window of 24 timesteps, chosen because 24 is the median of the periods that 1 of 1" in caplog.text
-    numbers = {"smoothing": 24, "delay": 18, "merge_gap": 24}
-    assert detector.window_size == 24
+    assert "window of 72 timesteps, chosen because 1 of 1 channels show a period, 24 in the median" in caplog.text
+    numbers = {"smoothing": 72, "delay": 54, "merge_gap": 72}
+    assert detector.window_size == 72
     assert detector.params.model_dump(include=set(numbers)) == numbers
-    given = fit(series, {**TINY, "prepare": {"window_size": 24}, "calibrate": numbers})
+    given = fit(series, {**TINY, "prepare": {"window_size": 72}, "calibrate": numbers})
     assert given.lineage["params_hash"] == detector.lineage["params_hash"]
     assert given.runtime.graph == detector.runtime.graph
 
@@ -146,7 +146,7 @@ def test_rows_of_a_table_stand_alone_with_a_window_of_one():
     table = pd.DataFrame(np.column_stack([rows, rows.sum(axis=1)]), columns=["a", "b", "sum"])
     table.iloc[-20, 2] += 8
     series = Series.from_frame(table, "table")
-    follows = {"smoothing": None, "delay": None, "merge_gap": 0}
+    follows = {"smoothing": "1 window", "delay": "0.75 windows", "merge_gap": 0}
     detector = fit(series, {**TINY, "prepare": {"window_size": 1}, "calibrate": follows})
     assert (detector.window_size, detector.context, detector.delay) == (1, 0, 0)
     result = detector.score(series)
@@ -154,6 +154,47 @@ def test_rows_of_a_table_stand_alone_with_a_window_of_one():
     assert np.argmax(result.scores) == 600 - 20
     turned = detector.score(replace(series, values=series.values[::-1]))
     np.testing.assert_allclose(turned.scores[::-1], result.scores, rtol=1e-4)
+
+
+# --- other models -----------------------------------------------------------------------------------------------------
+
+
+def test_a_forecaster_with_an_interval_is_fitted_saved_and_scores_a_spike(tmp_path):
+    forecaster = {"model": "recurrent_forecaster", "horizon": 2, "output": "quantiles", "calendar": "day"}
+    params = {
+        "prepare": TINY["prepare"],
+        "train": {**TINY["train"], **forecaster, "epochs": 6, "steps_per_epoch": 30, "learning_rate": 0.02},
+        "calibrate": {**TINY["calibrate"], "error": "interval_score"},
+    }
+    frame = frame_of()
+    frame.iloc[370, 1] += 150
+    series = Series.from_frame(frame, "pump-1")
+    detector = fit(series, params)
+    assert detector.method == "lstm_forecaster"
+    assert (detector.runtime.horizon, detector.runtime.n_calendar, detector.runtime.has_interval) == (2, 2, True)
+    result = detector.score(series)
+    spike = range(370 - 2, 370 + 3)
+    assert int(np.nanargmax(result.scores)) in spike
+    assert result.alarms[370]
+    detector.save(tmp_path / "model")
+    loaded = Detector.load(tmp_path / "model")
+    assert np.array_equal(loaded.score(series).scores, result.scores, equal_nan=True)
+    piece = loaded.score(series.rows(300, 400))
+    np.testing.assert_allclose(piece.scores[piece.settled], result.scores[300:][piece.settled], rtol=1e-5)
+
+
+def test_a_model_that_is_fitted_at_once_has_no_untrained_twin(tmp_path):
+    fitted = fit_fleet(Folder((series_of(),)), load_params(changes={**TINY, "train": {"model": "nearest_windows"}}))
+    assert fitted.untrained is None
+    assert fitted.detector.method == "nearest_windows"
+    assert np.isfinite(fitted.detector.score(series_of()).scores).all()
+    fitted.detector.save(tmp_path / "model")
+    assert Detector.load(tmp_path / "model").method == "nearest_windows"
+
+
+def test_a_calendar_is_refused_for_readings_without_time():
+    with pytest.raises(ReadingsError, match=r"train.calendar=day needs timestamps, .* numbered: set it to none"):
+        fit(series_of(timed=False), {**TINY, "train": {**TINY["train"], "calendar": "day"}})
 
 
 # --- new assets -------------------------------------------------------------------------------------------------------

@@ -36,6 +36,18 @@ def chosen(*spans, reach=7, period_s=3600.0, **changes):
     return choose_thresholds(spans or [span_of()], params=params, reach=reach, period_s=period_s)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_margin_raises_every_threshold_by_its_factor_and_changes_no_promise(method):
+    span = with_event(300, 320, 6)
+    [plain], [raised] = (chosen(span, method=method, margin=margin) for margin in (1.0, 1.5))
+    assert raised.value == pytest.approx(1.5 * plain.value)
+    assert (raised.method, raised.promised_alarm_rate, raised.warning) == (
+        plain.method,
+        plain.promised_alarm_rate,
+        plain.warning,
+    )
+
+
 def test_a_weekly_budget_is_spread_over_the_timesteps_of_a_week():
     params = changed(load_params().calibrate, {"false_alarms_per_week": 2.0})
     assert budget_rate(params, period_s=3600.0) == pytest.approx(2 / 168)

@@ -1,13 +1,18 @@
 """One detector scores batch and stream alike, says what it does not know, and never looks further than its delay."""
 
+import warnings
 from dataclasses import replace
 from itertools import permutations
 
+import naive
 import numpy as np
 import pytest
 
+from offbeat.detection.calendar import N_COLUMNS
 from offbeat.detection.detector import Detector
+from offbeat.detection.runtime import Runtime
 from offbeat.errors import ModelError, ParamsError, ReadingsError
+from offbeat.params import load_params
 from offbeat.readings.series import Series, series_hash
 
 # stride, delay, smoothing; the delay less half the smoothing is at least stride - 1
@@ -202,6 +207,100 @@ def test_settled_scores_have_their_context_before_and_their_delay_after_in_one_s
     assert detector.context == 8 - 1 + 4 - 1 - 1  # one timestep of the mean lies ahead
     expected = [*range(9, 30 - 2), *range(30 + 9, 50 - 2)]
     assert np.flatnonzero(detector.score(series).settled).tolist() == expected
+
+
+# --- other models -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def graph_of():
+    """ONNX file of an untrained network of windows of 8 timesteps, three channels and a calendar."""
+
+    def make(model, **changes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what TensorFlow says at import is not ours
+            from offbeat.models.export import export_network
+            from offbeat.models.network import BUILDERS
+
+            sizes = {"model": model, "units": 6, "latent_size": 3, "position_size": 4, "seed": 1, "horizon": 3}
+            params = load_params(
+                changes={"train": {**sizes, **changes}, "prepare": {"window_size": 8}, "calibrate": DUE}
+            ).train
+            return export_network(BUILDERS[model](8, 3, params, N_COLUMNS[params.calendar]))
+
+    return make
+
+
+DUE = {"delay": 0, "smoothing": 1}
+OTHERS = [
+    ("recurrent_autoencoder", {"calendar": "week", "linear_size": 0}, {"delay": 3, "stride": 2}),
+    ("recurrent_forecaster", {}, {"delay": 6, "smoothing": 5, "stride": 3}),
+    ("recurrent_forecaster", {"calendar": "day", "output": "quantiles"}, {"error": "interval_score", "delay": 2}),
+    ("dense_autoencoder", {"calendar": "day", "output": "dropout"}, {"error": "interval_exceedance", "combine": "max"}),
+    ("dense_autoencoder", {"linear_size": 0}, {"combine": "whitened", "delay": 5}),
+    ("recurrent_forecaster", {"strategy": "recursive"}, {"error": "window", "delay": 4}),
+]
+others = pytest.mark.parametrize(("model", "train", "calibrate"), OTHERS)
+
+
+@others
+def test_pieces_give_the_scores_of_the_batch_whatever_the_model(
+    make_detector, make_series, graph_of, model, train, calibrate
+):
+    detector = make_detector(runtime=Runtime(graph_of(model, **train)), **calibrate)
+    series = make_series(200, seed=1, gaps=GAPS, missing=0.05)
+    batch = detector.score(series)
+    assert batch.settled.sum() > 60
+    assert np.isfinite(batch.scores[batch.settled]).all()
+    for n_new in (1, 7, 50):
+        published = in_pieces(detector, series, series.rows, n_new)
+        np.testing.assert_allclose(published[batch.settled], batch.scores[batch.settled], rtol=1e-5, atol=1e-5)
+
+
+@others
+def test_a_settled_score_uses_no_reading_after_its_delay_whatever_the_model(
+    make_detector, make_series, graph_of, model, train, calibrate
+):
+    detector = make_detector(runtime=Runtime(graph_of(model, **train)), **calibrate)
+    series = make_series(80, seed=1)
+    whole, rng = detector.score(series), np.random.default_rng(0)
+    for t in range(detector.context, 80 - detector.delay - 1, 7):
+        values = series.values.copy()
+        values[t + detector.delay + 1 :] = rng.normal(0, 1000, values[t + detector.delay + 1 :].shape)
+        settled = whole.settled[: t + 1]
+        scores = detector.score(with_values(series, values)).scores
+        np.testing.assert_allclose(scores[: t + 1][settled], whole.scores[: t + 1][settled], rtol=1e-5, atol=1e-6)
+
+
+def test_the_calendar_is_that_of_the_stamps(make_detector, make_series, graph_of):
+    """The same readings at another hour of the week score otherwise, a week later alike."""
+    detector = make_detector(runtime=Runtime(graph_of("recurrent_autoencoder", calendar="week")))
+    series = make_series(100, seed=1)
+    hour = 3_600_000_000_000
+    now, later, week_later = (
+        detector.score(replace(series, stamps=series.stamps + hours * hour)).scores for hours in (0, 5, 168)
+    )
+    np.testing.assert_allclose(week_later, now, rtol=1e-5)
+    assert not np.allclose(later, now, rtol=1e-2)
+
+
+def test_the_head_of_a_segment_that_no_forecast_reaches_has_no_score_of_its_own(make_detector, make_series, graph_of):
+    detector = make_detector(runtime=Runtime(graph_of("recurrent_forecaster")), smoothing=1)
+    series = make_series(60, seed=1, gaps=[(30, 40)])
+    missing = np.flatnonzero(np.isnan(detector.score(series).scores)).tolist()
+    assert missing == [*range(5), *range(30, 35)]  # 8 timesteps, of which the last 3 are forecast
+
+
+@pytest.mark.parametrize("error", ["squared", "absolute", "interval_width", "interval_exceedance", "interval_score"])
+def test_errors_are_those_of_the_last_timesteps_of_each_window(make_detector, make_series, graph_of, error):
+    runtime = Runtime(graph_of("recurrent_forecaster", output="quantiles", horizon=1))
+    detector = make_detector(runtime=runtime, error=error)
+    series, scaling = make_series(40, seed=1), detector.assets["pump-1"].scaling
+    errors, scaled = detector.errors(series, scaling), scaling.apply(series)
+    for t in (7, 20, 39):
+        [[bounds]] = runtime.estimate(scaled[None, t - 7 : t + 1])  # (3, 3)
+        expected = naive.errors_of(scaled[t], *bounds.T, error)
+        np.testing.assert_allclose(errors[t], expected, rtol=1e-4, atol=1e-5)
 
 
 # --- calibration ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from sklearn.covariance import ledoit_wolf
 
 from offbeat.detection.scores import (
     LEAST_USUAL_ERROR,
+    REST,
     Usual,
     anomaly_scores,
     channel_scores,
@@ -62,6 +63,22 @@ def test_the_errors_of_estimates_are_those_of_the_plain_loops(kind):
     np.testing.assert_allclose(errors_of(readings, estimates, kind), expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.4, 1.0])
+def test_the_error_of_a_window_is_that_of_the_plain_loops(missing):
+    readings = errors_with_missing(60, 3, missing, seed=1).reshape(5, 12, 3)
+    estimates = np.random.default_rng(0).random((5, 12, 3))
+    errors = errors_of(readings, estimates, "window")
+    for window, guess, error in zip(readings, estimates, errors, strict=True):
+        np.testing.assert_allclose(error, naive.window_errors(window.tolist(), guess.tolist(), REST), rtol=1e-9)
+
+
+def test_the_error_of_a_window_worked_out_by_hand():
+    readings, estimates = np.array([[[1.0], [3.0], [np.nan]]]), np.array([[[1.0], [1.0], [9.0]]])
+    # root of the mean of 0 and 2 to the fourth, over a standard deviation of 1 and the rest
+    expected = np.sqrt(8) / (1 + REST)
+    np.testing.assert_allclose(errors_of(readings, estimates, "window")[0, :, 0], [expected, expected, np.nan])
+
+
 def test_on_average_the_true_deciles_have_the_lowest_interval_score():
     readings = np.random.default_rng(0).standard_normal((20_000, 1, 1))
     means = [
@@ -103,6 +120,21 @@ def test_a_usual_error_is_never_too_small_to_divide_by():
     assert usual_errors(np.zeros((5, 2))).error.tolist() == [LEAST_USUAL_ERROR] * 2
     whitened = usual_errors(np.zeros((5, 2)), whitened=True)
     np.testing.assert_allclose(whitened.precision, np.eye(2) / LEAST_USUAL_ERROR)
+
+
+def test_the_floor_is_added_to_every_usual_error():
+    errors = errors_with_missing(50, 3, 0.3, seed=1)
+    errors[:, 2] = 0
+    plain, raised = usual_errors(errors).error, usual_errors(errors, floor=0.5).error
+    np.testing.assert_allclose(raised, [plain[0] + 0.5, plain[1] + 0.5, 0.5])
+
+
+def test_the_floor_counts_where_errors_are_whitened_too():
+    errors = signed_errors(5000) / 100
+    plain, raised = (usual_errors(errors, floor=floor, whitened=True) for floor in (0.0, 1e6))
+    off = errors[:5] - plain.centre
+    np.testing.assert_allclose(raised.relative(errors[:5]), off**2 / 1e6, rtol=0.01)  # no tie is left beside it
+    assert (plain.relative(errors[:5]).sum(axis=1) > raised.relative(errors[:5]).sum(axis=1)).all()
 
 
 def test_an_error_counts_in_units_of_the_channels_usual_error():

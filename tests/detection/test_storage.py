@@ -72,6 +72,36 @@ def test_a_profile_of_another_season_is_no_detector(saved):
         Detector.load(saved)
 
 
+def test_a_whitened_detector_comes_back_with_the_ties_between_its_channels(make_detector, make_series, tmp_path):
+    detector = make_detector(combine="whitened", delay=3)
+    detector.save(tmp_path / "model")
+    loaded = Detector.load(tmp_path / "model")
+    one, other = detector.assets["pump-1"].usual, loaded.assets["pump-1"].usual
+    for name in ("error", "centre", "precision"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    series = make_series(100, seed=3, missing=0.1)
+    np.testing.assert_array_equal(detector.score(series).scores, loaded.score(series).scores)
+    plain = make_detector(delay=3).score(series)
+    assert not np.allclose(plain.scores, detector.score(series).scores)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"error_precision": None}, "whitening"),
+        ({"error_centre": None}, "whitening"),
+        ({"error_precision": [[1.0, 0.0], [0.0, 1.0]]}, "whitening"),
+        ({"usual_error": [1.0, 1.0]}, "not one for each channel"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_channels_are_refused(make_detector, tmp_path, changes, said):
+    make_detector(combine="whitened").save(tmp_path / "model")
+    asset = json.loads((tmp_path / "model" / "detector.json").read_text())["assets"]["pump-1"]
+    rewrite_card(tmp_path / "model", assets={"pump-1": asset | changes})
+    with pytest.raises(ModelError, match=rf"detector.json: not a detector .*{said}.*restore it, or train again"):
+        Detector.load(tmp_path / "model")
+
+
 def test_a_saved_detector_is_onnx_and_json_and_nothing_else(saved):
     assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
     for name in FILES[1:]:

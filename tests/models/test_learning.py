@@ -5,12 +5,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from offbeat.models.learning import WindowBatches, learn, make_deterministic, masked_loss
-from offbeat.models.recurrent import build_autoencoder
+from offbeat.models.learning import (
+    WindowBatches,
+    inputs_and_readings,
+    learn,
+    make_deterministic,
+    masked_loss,
+    quantile_loss,
+)
+from offbeat.models.recurrent import build_autoencoder, build_forecaster
 from offbeat.params import load_params
+from offbeat.preparation import Lesson
 
 WINDOW_SIZE = 8
+DEFAULTS = load_params().train
 SETTINGS = {
+    "units": 12,
+    "latent_size": 4,
+    "position_size": 4,
+    "linear_size": 0,
     "epochs": 2,
     "steps_per_epoch": 5,
     "batch_size": 16,
@@ -30,14 +43,13 @@ def sine(n=300, missing=0.0):
 def trained(values=None, starts=None, held_out=None, **changes):
     """Train a tiny network; return it, its loss curve, what was reported, and its weights before."""
     make_deterministic()
-    settings = SETTINGS | changes
-    model = build_autoencoder(WINDOW_SIZE, 2, units=12, latent_size=4, position_size=4, seed=settings["seed"])
+    params = DEFAULTS.model_copy(update=SETTINGS | changes)
+    model = (build_forecaster if params.model == "recurrent_forecaster" else build_autoencoder)(WINDOW_SIZE, 2, params)
     before = model.get_weights()
-    values = sine() if values is None else values
     starts = np.arange(200) if starts is None else starts
     held_out = np.arange(220, 290) if held_out is None else held_out
     reported = []
-    epochs = learn(model, values, starts, held_out, load_params().train.model_copy(update=settings), reported.append)
+    epochs = learn(model, Lesson(sine() if values is None else values, 2, starts, held_out), params, reported.append)
     return model, epochs, reported, before
 
 
@@ -78,12 +90,50 @@ def test_windows_without_any_reading_have_loss_0_and_no_gradient():
     assert (gradient(windows, reconstruction) == 0).all()
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.3, 1.0])
+def test_of_estimates_with_bounds_the_middle_counts(missing):
+    rng = np.random.default_rng(0)
+    readings, middle = rng.standard_normal((2, 4, 5, 3)).astype(np.float32)
+    readings[rng.random(readings.shape) < missing] = np.nan
+    bounds = np.stack([middle - 7, middle, middle + 9], axis=-1)
+    assert float(masked_loss(readings, bounds)) == float(masked_loss(readings, middle))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3, 0.9, 1.0])
+def test_the_quantile_loss_is_that_of_the_loops(missing):
+    rng = np.random.default_rng(0)
+    readings = rng.standard_normal((4, 5, 3)).astype(np.float32)
+    readings[rng.random(readings.shape) < missing] = np.nan
+    quantiles = rng.standard_normal((4, 5, 3, 3)).astype(np.float32)
+    expected = naive.quantile_loss(readings, quantiles)
+    assert float(quantile_loss(readings, quantiles)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_quantile_loss_worked_out_by_hand():
+    readings = np.array([[[2.0, np.nan]]], dtype=np.float32)
+    quantiles = np.array([[[[1.0, 3.0, 5.0], [9.0, 9.0, 9.0]]]], dtype=np.float32)
+    # 0.1 of 1 below the reading, 0.5 of 1 and 0.1 of 3 above it
+    assert float(quantile_loss(readings, quantiles)) == pytest.approx(0.1 + 0.5 + 0.3)
+
+
+def test_the_true_deciles_have_the_lowest_quantile_loss():
+    readings = np.random.default_rng(0).standard_normal((5000, 1, 1)).astype(np.float32)
+
+    def loss_of(low, middle, high):
+        return float(quantile_loss(readings, np.broadcast_to(np.float32([low, middle, high]), (5000, 1, 1, 3))))
+
+    best = loss_of(-1.2816, 0, 1.2816)
+    for others in ((-0.9, 0, 1.2816), (-1.7, 0, 1.2816), (-1.2816, 0.3, 1.2816), (-1.2816, 0, 1.7)):
+        assert loss_of(*others) > best
+
+
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
-def batches_of(values, seed=0):
+def batches_of(values, seed=0, n_channels=2, horizon=WINDOW_SIZE, **changes):
     starts = np.array([0, 5, 9, 40, 41, 90])
-    return WindowBatches(values, starts, WINDOW_SIZE, 16, 4, seed), starts
+    params = DEFAULTS.model_copy(update={"steps_per_epoch": 4, "batch_size": 16, "seed": seed} | changes)
+    return WindowBatches(Lesson(values, n_channels, starts, starts), WINDOW_SIZE, horizon, params), starts
 
 
 def test_a_batch_holds_windows_of_the_starts_and_their_readings_as_the_target():
@@ -96,6 +146,44 @@ def test_a_batch_holds_windows_of_the_starts_and_their_readings_as_the_target():
     assert np.array_equal(inputs[~np.isnan(targets)], targets[~np.isnan(targets)])
     drawn = [[np.array_equal(t, values[s : s + WINDOW_SIZE], equal_nan=True) for s in starts] for t in targets]
     assert (np.sum(drawn, axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("horizon", [1, 3, WINDOW_SIZE])
+def test_the_targets_are_the_readings_of_the_last_timesteps_without_the_calendar(horizon):
+    values = np.concatenate([sine(missing=0.2), np.random.default_rng(1).random((300, 4), np.float32)], axis=1)
+    starts = np.array([3, 50, 120])
+    inputs, targets = inputs_and_readings(Lesson(values, 2, starts, starts), starts, WINDOW_SIZE, horizon)
+    assert inputs.shape == (3, WINDOW_SIZE, 6)
+    for start, window, target in zip(starts, inputs, targets, strict=True):
+        assert np.array_equal(window[:, 2:], values[start : start + WINDOW_SIZE, 2:])
+        stop = start + WINDOW_SIZE
+        assert np.array_equal(target, values[stop - horizon : stop, :2], equal_nan=True)
+        assert window[:, :2].tolist() == naive.hold_missing(values[start:stop, :2].tolist())
+    drawn, of_batch = batches_of(values, horizon=horizon)[0][0]
+    assert (drawn.shape, of_batch.shape) == ((16, WINDOW_SIZE, 6), (16, horizon, 2))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_noise_is_added_to_the_inputs_alone_and_never_to_the_calendar(missing):
+    values = np.concatenate([sine(missing=missing), np.random.default_rng(1).random((300, 2), np.float32)], axis=1)
+    before = values.copy()
+    (clean, targets), (noisy, same_targets) = (batches_of(values, noise=noise)[0][1] for noise in (0.0, 0.5))
+    assert np.array_equal(targets, same_targets, equal_nan=True)
+    assert np.array_equal(clean[..., 2:], noisy[..., 2:])
+    added = noisy[..., :2] - clean[..., :2]
+    assert (added != 0).all()
+    assert added.std() == pytest.approx(0.5, rel=0.2)
+    assert abs(added.mean()) < 0.1
+    assert np.array_equal(values, before, equal_nan=True)
+
+
+def test_noise_is_that_of_the_seed_and_another_in_each_batch():
+    def noise_of(k, **changes):
+        return batches_of(sine(), noise=0.5, **changes)[0][k][0] - batches_of(sine(), **changes)[0][k][0]
+
+    assert np.array_equal(noise_of(0), noise_of(0))
+    assert not np.allclose(noise_of(0), noise_of(1))
+    assert not np.allclose(noise_of(0), noise_of(0, seed=1))
 
 
 def test_the_same_seed_draws_the_same_batches_and_the_next_epoch_others():
@@ -181,3 +269,33 @@ def test_a_single_step_without_any_reading_harms_no_weight():
     assert epoch.loss == 0
     assert np.isfinite([epoch.held_out_loss, epoch.learning_rate]).all()
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+# --- other models and outputs -----------------------------------------------------------------------------------------
+
+
+def test_a_forecaster_learns_the_timesteps_to_come():
+    forecaster = {"model": "recurrent_forecaster", "horizon": 2, "learning_rate": 0.02}
+    _, epochs, _, _ = trained(sine(missing=0.05), epochs=8, steps_per_epoch=30, **forecaster)
+    assert epochs[-1].held_out_loss < epochs[0].held_out_loss / 3
+    assert epochs[-1].held_out_loss < 0.1  # the sines have a variance of 0.5
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_a_forecaster_moves_every_weight(strategy):
+    model, _, _, before = trained(model="recurrent_forecaster", horizon=3, strategy=strategy)
+    assert all(not np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+
+
+def test_quantiles_learn_how_far_readings_scatter():
+    """Eight of ten readings of pure noise lie between the outer quantiles, and half of them below the middle."""
+    noise = np.random.default_rng(0).standard_normal((600, 2)).astype(np.float32)
+    changes = {"output": "quantiles", "epochs": 10, "steps_per_epoch": 30, "learning_rate": 0.03, "batch_size": 64}
+    forecaster = {"model": "recurrent_forecaster", "horizon": 1, "units": 3}
+    model, *_ = trained(noise, np.arange(500), np.arange(520, 590), **changes, **forecaster)
+    inputs, readings = inputs_and_readings(
+        Lesson(noise, 2, np.arange(500), np.arange(1)), np.arange(500), WINDOW_SIZE, 1
+    )
+    low, middle, high = np.moveaxis(np.asarray(model(inputs)), -1, 0)
+    assert ((low < readings) & (readings < high)).mean() == pytest.approx(0.8, abs=0.08)
+    assert (readings < middle).mean() == pytest.approx(0.5, abs=0.1)

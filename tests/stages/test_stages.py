@@ -20,14 +20,13 @@ from offbeat.stages.artifacts import DETECTOR, METRICS, MODEL, PREPARED, SCORES
 # Keras's own, while it saves
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-PARAMS = load_params(
-    changes={
-        "prepare": {"window_size": 8},
-        "train": {"units": 6, "latent_size": 3, "position_size": 4, "epochs": 2, "steps_per_epoch": 4},
-        "calibrate": {"delay": 2, "smoothing": 2, "merge_gap": 2},
-        "evaluate": {"max_buffer": 4},
-    }
-)
+CHANGES = {
+    "prepare": {"window_size": 8},
+    "train": {"units": 6, "latent_size": 3, "position_size": 4, "epochs": 2, "steps_per_epoch": 4},
+    "calibrate": {"delay": 2, "smoothing": 2, "merge_gap": 2},
+    "evaluate": {"max_buffer": 4},
+}
+PARAMS = load_params(changes=CHANGES)
 
 
 def write_readings(path, seed):
@@ -76,7 +75,7 @@ def test_a_window_that_is_chosen_is_told_and_handed_on(done, tmp_path):
         changes={
             "prepare": {"window_size": None},
             "train": {"units": 4, "latent_size": 2, "position_size": 4, "epochs": 1, "steps_per_epoch": 1},
-            "calibrate": {"smoothing": None, "delay": None, "merge_gap": None},
+            "calibrate": {"smoothing": "1 window", "delay": "0.75 windows", "merge_gap": "1 window"},
         }
     )
     said = prepare.run(params.prepare, root=tmp_path)
@@ -175,6 +174,50 @@ def test_a_stage_run_again_writes_the_same(root):
     # the archive of arrays holds the time of writing, the detector the commit
     fixed = [name for name in before if name.endswith((".csv", ".json", ".parquet")) and "detector/" not in name]
     assert {name: after[name] for name in fixed} == {name: before[name] for name in fixed}
+
+
+# --- a model that is fitted at once -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fitted(done, tmp_path_factory):
+    """The same readings through the stages with principal components of windows instead of a network."""
+    root = tmp_path_factory.mktemp("fitted")
+    (root / "data").symlink_to(done / "data")
+    params = load_params(changes={**CHANGES, "train": {"model": "sub_pca", "latent_size": 3}})
+    stages = {"prepare": prepare, "train": train, "calibrate": calibrate, "evaluate": evaluate}
+    said = {name: module.run(getattr(params, name), root=root) for name, module in stages.items()}
+    (root / "said.json").write_text(json.dumps(said))
+    return root
+
+
+def test_without_a_network_there_is_no_keras_file_and_nothing_untrained(fitted):
+    names = {path.name for path in (fitted / MODEL).iterdir()}
+    assert names == {"model.onnx", "train.json", "training.json", "loss.csv"}
+    assert len((fitted / MODEL / "loss.csv").read_text().splitlines()) == 1  # its heading
+    training = json.loads((fitted / MODEL / "training.json").read_text())
+    assert (training["epochs"], training["loss"], training["held_out_loss"]) == (0, None, None)
+    assert training["explained_variance"] > 0.5
+    assert Detector.load(fitted / DETECTOR).method == "sub_pca"
+
+
+def test_without_a_network_the_metrics_have_no_untrained_row(fitted):
+    metrics = json.loads((fitted / METRICS).read_text())
+    assert metrics["method"] == "sub_pca"
+    assert list(metrics["baselines"]) == ["pca", "moving_average", "random"]
+    assert list(metrics["assets"]) == ["pump-0", "pump-1"]
+    assert metrics["fleet"]["n_events"] == 1
+
+
+def test_without_a_network_the_stages_say_so(fitted):
+    said = json.loads((fitted / "said.json").read_text())
+    assert said["train"][0].startswith("sub_pca, fitted at once, explains ")
+    assert "untrained" not in said["evaluate"][0]
+
+
+def test_trimming_is_told(root, at_once):
+    at_once.n_trimmed = 12
+    assert "the worst-reconstructed 12 windows were left out of a second training" in run("train", root)
 
 
 # --- readings that cannot be used -------------------------------------------------------------------------------------

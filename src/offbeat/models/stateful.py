@@ -158,9 +158,8 @@ def _passes(
 
 
 def _forecasts(model: keras.Model, readings: FloatArray, horizon: int) -> FloatArray:
-    flat = np.asarray(model(_filled(readings)[None]), dtype=np.float64)[0]
-    forecasts: FloatArray = flat.reshape(len(readings), horizon, readings.shape[1])
-    return forecasts
+    flat: FloatArray = np.asarray(model(_filled(readings)[None]), dtype=np.float64)[0]
+    return flat.reshape(len(readings), horizon, readings.shape[1])
 
 
 def _filled(readings: FloatArray) -> FloatArray:
