@@ -24,7 +24,7 @@ from offbeat.readings.folder import read_folder
 SECTIONS = """
 prepare: {window_size: 8, held_out_share: 0.3}
 train: {units: 4, latent_size: 2, position_size: 4, epochs: 2, steps_per_epoch: 2, batch_size: 8}
-calibrate: {delay: 2, smoothing: 4, merge_gap: 2, false_alarms_per_week: 50}
+calibrate: {stride: 1, delay: 2, smoothing: 4, merge_gap: 2, false_alarms_per_week: 50}
 evaluate: {max_buffer: 5}
 """
 
