@@ -153,7 +153,10 @@ def _worked(jobs: Sequence[Job], n_processes: int) -> Iterator[tuple[Job, str]]:
     # a fresh process in place of one that has trained many networks, for Keras keeps some of each
     with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"), max_tasks_per_child=20) as pool:
         futures = {pool.submit(work, job): job for job in jobs}
-        yield from ((futures[future], future.result()) for future in as_completed(futures))
+        try:
+            yield from ((futures[future], future.result()) for future in as_completed(futures))
+        finally:  # a fault of ours is told at once, not after all the others
+            pool.shutdown(cancel_futures=True)
 
 
 def work(job: Job) -> str:

@@ -197,7 +197,7 @@ FIXED: dict[str, Raw] = {
     "l2_norm": lambda one, *_: baselines.norm_scores(one.scaled, _training(one)),
     "gaussian_channels": lambda one, *_: baselines.gaussian_scores(one.scaled),
     "gaussian_joint": lambda one, *_: baselines.mahalanobis_scores(one.scaled, _training(one)),
-    PCA: lambda one, _, params: baselines.pca_scores(one.scaled, _training(one), params.evaluate.n_components),
+    PCA: lambda one, _, params: baselines.pca_scores(one.scaled, _training(one), params.n_components),
     "sub_pca": partial(_windows, window_baselines.window_pca),
     "nearest_windows": partial(_windows, window_baselines.nearest_windows),
 }

@@ -224,6 +224,8 @@ FORECASTER = {"model": "recurrent_forecaster", "horizon": 3}
         (RECURSIVE | {"output": "quantiles"}, {}, "output=mean, or strategy=direct"),
         (RECURSIVE | {"calendar": "day"}, {}, "strategy=recursive knows no calendar: set calendar=none, or strategy="),
         (FORECASTER | {"horizon": 32}, {}, "train.horizon=32 leaves nothing of a window of 32 timesteps"),
+        ({"model": "dense_forecaster", "horizon": 32}, {}, "train.horizon=32 leaves nothing of a window"),
+        ({"model": "dense_forecaster", "horizon": 2}, {"stride": 3}, "stride=3 must be at most 2, the timesteps"),
         (
             FORECASTER,
             {"stride": 4},

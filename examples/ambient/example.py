@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from examples import drawing, read_changes, read_options, table
+from examples import aligned, drawing, read_changes, read_options
 from examples.public import judge, read_public
 from offbeat.evaluation.metrics import event_scores
 from offbeat.evaluation.replay import Replay
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
 
     keys = ["point_precision", "point_recall", "point_f1", "n_events_found", "n_events", "false_alarms"]
     header = ["alarms by", "precision", "recall", "F1", "found", "of", "false alarms"]
-    print(table(header, [[name, *(by[key] for key in keys)] for name, by in figures.items()]))
+    print(aligned(header, [[name, *(by[key] for key in keys)] for name, by in figures.items()]))
     print(f"\nVUS-PR {judged.metrics['vus_pr']:.2f}; found: {', '.join(map(str, judged.found))}")
     drawing.save(draw(one, judged), options.out)
     return figures

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from examples import drawing, read_changes, read_options, table
+from examples import aligned, drawing, read_changes, read_options
 from examples.public import read_public
 from offbeat import ScoreResult, Series
 from offbeat.detection.result import Event
@@ -84,7 +84,7 @@ def print_alarms(result: ScoreResult) -> None:
         ]
         for event in result.events
     ]
-    print(table(["alarm from", "to", "peak / threshold", "leading"], rows))
+    print(aligned(["alarm from", "to", "peak / threshold", "leading"], rows))
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:

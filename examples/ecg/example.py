@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from examples import drawing, read_changes, read_options, table
+from examples import aligned, drawing, read_changes, read_options
 from examples.public import judge, read_public
 from offbeat import Folder, Series
 from offbeat.evaluation.areas import precision_recall_curve
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, dict[
 
     keys = ["point_precision", "point_recall", "point_f1", "n_events_found", "false_alarms"]
     rows = [[name, threshold, *(by[key] for key in keys)] for name, (threshold, by) in figures.items()]
-    print(table(["threshold", "", "precision", "recall", "F1", "found of 1", "false alarms"], rows))
+    print(aligned(["threshold", "", "precision", "recall", "F1", "found of 1", "false alarms"], rows))
     print(f"\nVUS-PR {judged.metrics['vus_pr']:.2f}; explained variance of each channel's held-out readings:")
     print(dict(zip(one.series.channels, fitted.trained.explained_variance.round(3).tolist(), strict=True)))
     print(judged.threshold.warning or "the calibration span is long enough for the budget")

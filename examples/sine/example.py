@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[int, ...]]:
     print(
         aligned(["marked by", "spikes found", "of", "others marked"], [(name, *row) for name, row in figures.items()])
     )
-    print("\nspikes at", *SPIKES, "\nmarked at", *np.flatnonzero(result.alarms))
+    print("\nspikes at", *SPIKES)
+    print("marked at", *np.flatnonzero(result.alarms))
 
     figure, (readings, scores) = drawing.new_figure(2, sharex=True)
     drawing.draw_readings(readings, series.index, series.values, ["reading"], title="A sine with four spikes")

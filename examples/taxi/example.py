@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from examples import drawing, read_changes, read_options, table
+from examples import aligned, drawing, read_changes, read_options
 from examples.public import judge, read_public
 from offbeat.assembly import calibrate_fleet
 from offbeat.detection.events import detection_delays, events_of
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Replay]:
     print(f"{inside[one.labelled].mean():.0%}; 80% should\n")
     keys = ["n_events_found", "false_alarms", "false_alarm_rate", "vus_pr"]
     rows = [[error, *(each.metrics[key] for key in keys), *delays_h(one, each)] for error, each in judged.items()]
-    print(table(["error", "found of 5", "false alarms", "share of normal", "VUS-PR", *EVENTS], rows))
+    print(aligned(["error", "found of 5", "false alarms", "share of normal", "VUS-PR", *EVENTS], rows))
     print("\nbelow each event: hours from the start of its labelled window to the first alarm")
     drawing.save(draw(fitted, bounds, judged["interval_score"]), options.out)
     return judged

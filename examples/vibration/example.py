@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         for result, onset in zip(learnt, onsets, strict=True)
     ]
     print(aligned(["", "wears from hour", "lead time in days", "hours from wear to alarm"], rows) + "\n")
-    keys = ("wearing", "found in time", "median lead in days", "false alarms", "false alarms a week")
+    keys = ("wearing", "found in time", "median lead in days", "false alarms", "false alarms a machine and week")
     print(aligned(["", *keys], [(model, *(figures[key] for key in keys)) for model, figures in metrics.items()]))
     draw(learnt, onsets, options.out)
     return metrics
@@ -89,7 +89,7 @@ def evaluate(results: Sequence[ScoreResult], onsets: Sequence[int], first: int) 
         "found in time": int(np.isfinite(leads).sum()),
         "median lead in days": float(np.median(np.nan_to_num(leads))),  # a machine that is missed has none
         "false alarms": fleet["false_alarms"],
-        "false alarms a week": fleet["false_alarms_per_day"] * 7,
+        "false alarms a machine and week": fleet["false_alarms_per_day"] * 7,
     }
 
 

@@ -326,7 +326,7 @@ class Params(Section):
             raise ValueError(
                 f"calibrate.stride={self.calibrate.stride} must be at most {train.n_estimated(window_size)}, the "
                 f"timesteps of a window that train.model={train.model} estimates"
-                f"{' (train.horizon)' if train.model == 'recurrent_forecaster' else ''}, or readings between them are "
+                f"{' (train.horizon)' if train.model in FORECASTERS else ''}, or readings between them are "
                 "never scored"
             )
         if self.calibrate.is_interval and (train.output == "mean" or not train.is_trained):

@@ -21,7 +21,7 @@ def test_every_wearing_machine_is_in_lasting_alarm_days_before_its_end(figures):
 
 @pytest.mark.slow
 def test_false_alarms_stay_near_the_budget(figures):
-    assert figures["recurrent_forecaster"]["false alarms a week"] <= 2 * 0.5
+    assert figures["recurrent_forecaster"]["false alarms a machine and week"] <= 2 * 0.5
 
 
 def test_a_machine_that_wears_has_larger_peaks_at_its_end():

@@ -42,6 +42,10 @@ def dense(n_channels=3, n_calendar=0, window_size=8, **changes):
     return Case("dense_autoencoder", changes, window_size, n_channels, n_calendar)
 
 
+def dense_forecaster(n_channels=3, n_calendar=0, window_size=8, **changes):
+    return Case("dense_forecaster", changes, window_size, n_channels, n_calendar)
+
+
 CASES = [
     autoencoder(),
     autoencoder(1, window_size=4, units=1, latent_size=1, position_size=2),
@@ -69,6 +73,10 @@ CASES = [
     dense(1, 4, units=[6, 4]),
     dense(output="quantiles", n_calendar=2),
     dense(output="dropout", units=[4, 6]),
+    dense_forecaster(),
+    dense_forecaster(1, 4, horizon=1, units=[6, 4]),
+    dense_forecaster(2, 2, output="quantiles", horizon=7),
+    dense_forecaster(output="dropout"),
 ]
 
 
@@ -93,7 +101,7 @@ def windows_of(case, n):
 def test_the_graph_gives_the_numbers_of_keras_for_any_batch(case):
     model = stirred(case)
     runtime = Runtime(export_network(model))
-    horizon = case.changes.get("horizon", 3) if case.model == "recurrent_forecaster" else case.window_size
+    horizon = case.changes.get("horizon", 3) if case.model.endswith("forecaster") else case.window_size
     assert (runtime.window_size, runtime.n_channels, runtime.n_calendar, runtime.horizon) == (
         case.window_size,
         case.n_channels,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from offbeat.models.dense import build_dense
+from offbeat.models.dense import build_dense, build_dense_forecaster
 from offbeat.models.recurrent import build_autoencoder, build_forecaster
 from offbeat.params import load_params
 
@@ -32,9 +32,9 @@ def moved(model, windows, rows, columns, by=1.0):
 
 
 @pytest.mark.parametrize(("n", "window_size", "n_channels"), [(1, 4, 1), (5, 8, 3), (2, 33, 7)])
-@pytest.mark.parametrize("build", [build_autoencoder, build_dense, build_forecaster])
+@pytest.mark.parametrize("build", [build_autoencoder, build_dense, build_forecaster, build_dense_forecaster])
 def test_estimates_have_the_shape_of_the_last_timesteps_of_their_windows(build, n, window_size, n_channels):
-    horizon = 3 if build is build_forecaster else window_size
+    horizon = 3 if build in (build_forecaster, build_dense_forecaster) else window_size
     for output, bounds in (("mean", ()), ("quantiles", (3,)), ("dropout", (3,))):
         model = small(build, window_size, n_channels, output=output)
         assert model(windows_of(n, window_size, n_channels)).shape == (n, horizon, n_channels, *bounds)
@@ -65,8 +65,16 @@ def test_a_forecast_rests_on_the_timesteps_before_it_alone(changes):
     assert moved(model, windows, slice(0, 1), slice(0, 3)).any()
 
 
-def test_a_forecaster_knows_the_calendar_of_the_past():
-    model, windows = small(build_forecaster, n_calendar=2), windows_of(2, 8, 5)
+def test_a_dense_forecast_rests_on_all_timesteps_before_it_alone():
+    model, windows = small(build_dense_forecaster), windows_of(2, 8, 3)
+    assert not moved(model, windows, slice(5, 8), slice(0, 3)).any()
+    for row in range(5):
+        assert moved(model, windows, slice(row, row + 1), slice(0, 3)).all()
+
+
+@pytest.mark.parametrize("build", [build_forecaster, build_dense_forecaster])
+def test_a_forecaster_knows_the_calendar_of_the_past(build):
+    model, windows = small(build, n_calendar=2), windows_of(2, 8, 5)
     assert moved(model, windows, slice(0, 5), slice(3, 5)).all()
     assert not moved(model, windows, slice(5, 8), slice(0, 5)).any()
 

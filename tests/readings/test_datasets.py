@@ -399,3 +399,18 @@ def test_real_smd_keeps_every_labelled_row(out: Path) -> None:
     minutes = (labels["end"] - labels["start"]) / pd.Timedelta("1min") + 1
     assert minutes.sum() == flags.sum()
     assert any("machine-2-8 has no training file" in note for note in notes)
+
+
+def test_only_the_assets_that_are_asked_for_are_written(tmp_path: Path, out: Path) -> None:
+    source = tiny_nab(tmp_path / "nab")
+    write(source / "real" / "mill.csv", (source / "real" / "oven.csv").read_text())
+    windows = {"real/oven.csv": [], "real/mill.csv": []}
+    write(source / "combined_windows.json", json.dumps(windows))
+    fetch("nab", out, source, only=["mill"])
+    assert [path.name for path in (out / "readings").iterdir()] == ["mill.csv"]
+
+
+def test_an_asset_that_is_asked_for_and_not_there_is_refused(tmp_path: Path, out: Path) -> None:
+    with pytest.raises(ReadingsError, match="asset 'mill' is not there"):
+        fetch("nab", out, tiny_nab(tmp_path / "nab"), only=["oven", "mill"])
+    assert not out.exists()

@@ -158,7 +158,7 @@ def _passes(
 
 
 def _forecasts(model: keras.Model, readings: FloatArray, horizon: int) -> FloatArray:
-    flat = np.asarray(model(_filled(readings)[None]), dtype=np.float64)[0]
+    flat: FloatArray = np.asarray(model(_filled(readings)[None]), dtype=np.float64)[0]
     return flat.reshape(len(readings), horizon, readings.shape[1])
 
 
