@@ -12,7 +12,7 @@ import pytest
 from benchmarks import accuracy
 from benchmarks.accuracy_bars import bars_of
 from benchmarks.accuracy_judge import judge, poisson_below, realised, verdict
-from benchmarks.accuracy_methods import DRAWN, FIXED, LSTM, Scored, methods_of, score_simple, settings_for
+from benchmarks.accuracy_methods import DRAWN, FIXED, LSTM, NETWORKS, Scored, methods_of, score_simple, settings_for
 from benchmarks.accuracy_sets import groups_of, places
 from benchmarks.accuracy_table import chosen, over_seeds, pooled, read_results, trained_beats_untrained
 from offbeat.detection.thresholds import Threshold
@@ -24,7 +24,7 @@ from offbeat.readings.folder import read_folder
 SECTIONS = """
 prepare: {window_size: 8, held_out_share: 0.3}
 train: {units: 4, latent_size: 2, position_size: 4, epochs: 2, steps_per_epoch: 2, batch_size: 8}
-calibrate: {delay: 2, smoothing: 4, merge_gap: 2, false_alarms_per_week: 50}
+calibrate: {stride: 1, delay: 2, smoothing: 4, merge_gap: 2, false_alarms_per_week: 50}
 evaluate: {max_buffer: 5}
 """
 
@@ -162,14 +162,14 @@ def fleet_of(group, window_size=8):
     return prepare_fleet(readings_of(group), params.prepare)
 
 
-SHORT = {"calibrate": {"delay": 2, "smoothing": 4, "merge_gap": 2}}
+SHORT = {"calibrate": {"stride": 1, "delay": 2, "smoothing": 4, "merge_gap": 2}}
 
 
 def test_simple_methods_score_as_those_of_a_replay(data, settings, tmp_path, make_detector):
     [group] = groups_of("skab", data / "skab", tmp_path / "cache")
     params = settings_for(3, settings, 7, {})
     fleet, scored = score_simple("fixed", readings_of(group), params, 7)
-    detector = replace(make_detector(), params=params.calibrate, step=fleet[0].series.step)
+    detector = replace(make_detector(), params=params.calibrate.for_window(8), step=fleet[0].series.step)
     expected = pca_method(detector, fleet, params.evaluate)
     [pca] = [one for one in scored if one.method == "pca"]
     for prepared, scores, threshold in zip(fleet, pca.scores, pca.thresholds, strict=True):
@@ -232,8 +232,8 @@ def test_an_alarm_that_never_ends_is_one_alarm_and_fills_every_block():
 
 def judged(group, scores, **options):
     [prepared] = fleet_of(group)
-    scored = Scored("made-up", [scores], [Threshold(1.0, "conformal", 0.001)], 0.0, 0.0, 9, 2)
-    return judge(scored, 0, prepared, 2, 5, **options)
+    scored = Scored("made-up", [scores], [Threshold(1.0, "conformal", 0.001)], 0.0, 0.0, 9, 2, 2)
+    return judge(scored, 0, prepared, scored.merge_gap, 5, **options)
 
 
 def pump(data, tmp_path):
@@ -351,7 +351,7 @@ def test_a_run_measures_every_method_on_every_series_and_goes_on_where_it_was_st
     assert graph  # keras is loaded, with what it says of itself
     chosen_groups = ("nab", "ims_bearing", "--only", "pump", "2nd_test", "--seeds", 1)
     rows, text = run(*chosen_groups)
-    per_series = len(FIXED) + len(DRAWN) + len(methods_of(LSTM))
+    per_series = len(FIXED) + len(DRAWN) + sum(len(methods_of(name)) for name in NETWORKS)
     assert len(rows) == 2 * per_series
     assert {row["asset"] for row in rows} == {"pump", "2nd_test"}
     assert all(row["vus_pr"] for row in chosen(rows, asset="pump"))
@@ -365,7 +365,7 @@ def test_a_run_measures_every_method_on_every_series_and_goes_on_where_it_was_st
     assert not done
     (settings / "single_channel.yaml").write_text(SECTIONS.replace("units: 4", "units: 5"))
     run(*chosen_groups)
-    assert done == [LSTM]  # what is not trained, and the other shape of data, stay
+    assert done == list(NETWORKS)  # what is not trained, and the other shape of data, stay
 
 
 def test_results_that_are_lost_are_made_again_alone(run, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def result_of(events, n=40, *, timed=True, period="10min", asset="pump-1", gap_a
     by_channel = np.full((n, 2), 0.25)
     for start, stop in events:
         by_channel[start:stop] = [1, 9]
-    return score_result(series, series.channels, by_channel, 2.0, 0, np.ones(n, dtype=bool), {})
+    return score_result(series, series.channels, by_channel, "mean", 2.0, 0, np.ones(n, dtype=bool), {})
 
 
 def cells(table):
