@@ -46,11 +46,15 @@ def dense_forecaster(n_channels=3, n_calendar=0, window_size=8, **changes):
     return Case("dense_forecaster", changes, window_size, n_channels, n_calendar)
 
 
+def dense_forecaster(n_channels=3, n_calendar=0, window_size=8, **changes):
+    return Case("dense_forecaster", changes, window_size, n_channels, n_calendar)
+
+
 CASES = [
     autoencoder(),
     autoencoder(1, window_size=4, units=1, latent_size=1, position_size=2),
     autoencoder(5, window_size=33, units=16, linear_size=0),
-    autoencoder(6, latent_size=9, position_size=6, linear_size=5),
+    autoencoder(6, latent_size=9, position_size=6, linear_size=3),
     autoencoder(cell="gru"),
     autoencoder(1, 4, cell="gru", direction="both", units=[6, 4]),
     autoencoder(n_calendar=4),
@@ -162,6 +166,7 @@ def test_the_graph_uses_only_the_standard_operators_of_its_version(case):
         (forecaster(), {"LSTM": 1}),
         (forecaster(strategy="recursive"), {"LSTM": 3}),  # one over the past, one a further step
         (dense(), {}),
+        (dense_forecaster(), {}),
     ],
     ids=str,
 )

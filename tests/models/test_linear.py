@@ -36,7 +36,7 @@ def linear_alone(rows, linear_size, build=build_autoencoder):
 
 
 @builders
-@pytest.mark.parametrize(("n_channels", "linear_size"), [(2, 1), (5, 1), (5, 3), (5, 4)])
+@pytest.mark.parametrize(("n_channels", "linear_size"), [(2, 1), (5, 1), (5, 2), (8, 4)])
 def test_the_linear_part_starts_as_the_projection_on_the_principal_components(build, n_channels, linear_size):
     rows, windows = tied_rows(n_channels), windows_of(4, 8, n_channels)
     axes = np.linalg.svd(rows)[2][:linear_size]  # (K, F)
@@ -65,11 +65,13 @@ def test_the_linear_part_says_nothing_before_it_is_started(build):
 @builders
 @pytest.mark.parametrize("output", ["mean", "quantiles", "dropout"])
 def test_the_estimates_are_the_sum_of_both_parts_and_all_bounds_move_alike(build, output):
-    model, windows = small(build, linear_size=2, output=output), windows_of(4, 8, 3)
-    code, part = model.get_layer("linear_code").get_weights()[0], windows_of(1, 2, 3)[0]
+    model, windows = small(build, n_channels=4, linear_size=2, output=output), windows_of(4, 8, 4)
+    code, part = model.get_layer("linear_code").get_weights()[0], windows_of(1, 2, 4)[0]
     model.get_layer("linear_part").set_weights([part])
     linear = windows @ code @ part
-    expected = np.asarray(small(build, output=output)(windows)) + (linear if output == "mean" else linear[..., None])
+    expected = np.asarray(small(build, n_channels=4, output=output)(windows)) + (
+        linear if output == "mean" else linear[..., None]
+    )
     np.testing.assert_allclose(np.asarray(model(windows)), expected, rtol=0, atol=1e-5)
 
 
@@ -81,8 +83,10 @@ def test_a_network_without_a_linear_part_has_nothing_of_it(build):
 
 
 @builders
-@pytest.mark.parametrize(("n_channels", "linear_size", "expected"), [(1, 1, 0), (3, 50, 2), (3, 2, 2)])
-def test_the_linear_part_is_at_most_as_wide_as_the_channels_less_one(build, n_channels, linear_size, expected):
+@pytest.mark.parametrize(
+    ("n_channels", "linear_size", "expected"), [(1, 1, 0), (2, 9, 1), (3, 50, 1), (8, 50, 4), (8, 3, 3)]
+)
+def test_the_linear_part_is_at_most_as_wide_as_half_of_the_channels(build, n_channels, linear_size, expected):
     model = small(build, n_channels=n_channels, linear_size=linear_size)
     codes = [layer.units for layer in model.layers if layer.name == "linear_code"]
     assert codes == ([expected] if expected else [])

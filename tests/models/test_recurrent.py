@@ -57,9 +57,17 @@ def test_the_decoder_has_the_widths_of_the_encoder_in_reverse(direction):
 # --- what a model looks at --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, {"cell": "gru", "direction": "both"}, {"strategy": "recursive"}])
-def test_a_forecast_rests_on_the_timesteps_before_it_alone(changes):
-    model, windows = small(build_forecaster, **changes), windows_of(2, 8, 3)
+@pytest.mark.parametrize(
+    ("build", "changes"),
+    [
+        (build_forecaster, {}),
+        (build_forecaster, {"cell": "gru", "direction": "both"}),
+        (build_forecaster, {"strategy": "recursive"}),
+        (build_dense_forecaster, {}),
+    ],
+)
+def test_a_forecast_rests_on_the_timesteps_before_it_alone(build, changes):
+    model, windows = small(build, **changes), windows_of(2, 8, 3)
     assert not moved(model, windows, slice(5, 8), slice(0, 3)).any()
     assert moved(model, windows, slice(4, 5), slice(0, 3)).all()
     assert moved(model, windows, slice(0, 1), slice(0, 3)).any()
