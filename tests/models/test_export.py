@@ -46,10 +46,6 @@ def dense_forecaster(n_channels=3, n_calendar=0, window_size=8, **changes):
     return Case("dense_forecaster", changes, window_size, n_channels, n_calendar)
 
 
-def dense_forecaster(n_channels=3, n_calendar=0, window_size=8, **changes):
-    return Case("dense_forecaster", changes, window_size, n_channels, n_calendar)
-
-
 CASES = [
     autoencoder(),
     autoencoder(1, window_size=4, units=1, latent_size=1, position_size=2),
