@@ -18,7 +18,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -151,12 +150,12 @@ def _worked(jobs: Sequence[Job], n_processes: int) -> Iterator[tuple[Job, str]]:
         yield from ((job, work(job)) for job in jobs)
         return
     # a fresh process in place of one that has trained many networks, for Keras keeps some of each
-    with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"), max_tasks_per_child=20) as pool:
-        futures = {pool.submit(work, job): job for job in jobs}
-        try:
-            yield from ((futures[future], future.result()) for future in as_completed(futures))
-        finally:  # a fault of ours is told at once, not after all the others
-            pool.shutdown(cancel_futures=True)
+    with multiprocessing.get_context("spawn").Pool(n_processes, maxtasksperchild=20) as pool:
+        yield from pool.imap_unordered(_worked_one, jobs)
+
+
+def _worked_one(job: Job) -> tuple[Job, str]:
+    return job, work(job)
 
 
 def work(job: Job) -> str:
