@@ -335,6 +335,15 @@ def test_a_score_counts_for_the_threshold_if_all_readings_that_shape_it_are_norm
     assert rows_where(calibration_rows(prepared, context, delay)) == expected
 
 
+def test_where_the_span_is_too_short_the_readings_before_a_score_may_lie_in_the_training_span(make_series):
+    (prepared,) = prepared_from([make_series(430)])
+    start, stop = prepared.split.calibration
+    context = prepared.split.test[0] - prepared.split.held_out[1]  # one more than there is room for
+    assert rows_where(calibration_rows(prepared, context, 0)) == list(range(start, stop))
+    (prepared,) = prepared_from([make_series(430)], exclude=[(start - 5, start)])
+    assert rows_where(calibration_rows(prepared, context, 0)) == []  # an excluded row is never passed over
+
+
 @pytest.mark.parametrize(("context", "delay"), [(7, 0), (10, 3)])
 def test_a_labelled_row_counts_for_the_threshold_if_its_score_rests_on_known_rows_after_training(
     make_series, context, delay

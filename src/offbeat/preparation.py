@@ -180,9 +180,11 @@ def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
     """Return the timesteps (T,), up to the start of the test span, whose scores count for the threshold.
 
     They lie in the calibration span, and all the readings that shape such a score, `context` before it and `delay`
-    after it, are normal and lie between the training span and the test span: in the embargo at worst.
+    after it, are normal and lie between the training span and the test span: in the embargo at worst. Where the span is
+    too short for that, the readings before a score may lie in the training span too.
     """
-    return _calibration_reach(prepared, prepared.normal, context, delay)
+    counts = _calibration_reach(prepared, prepared.normal, context, delay, prepared.split.held_out[1])
+    return counts if counts.any() else _calibration_reach(prepared, prepared.normal, context, delay, 0)
 
 
 def labelled_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
@@ -193,7 +195,8 @@ def labelled_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
     excluded or doubtful readings.
     """
     known = ~(prepared.excluded | prepared.doubtful)
-    return _calibration_reach(prepared, known, context, delay) & prepared.labelled[: prepared.split.test[0]]
+    counts = _calibration_reach(prepared, known, context, delay, prepared.split.held_out[1])
+    return counts & prepared.labelled[: prepared.split.test[0]]
 
 
 def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
@@ -203,10 +206,10 @@ def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
     return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, before, 0)
 
 
-def _calibration_reach(prepared: Prepared, usable: BoolArray, context: int, delay: int) -> BoolArray:
-    """Return the timesteps of the calibration span whose scores rest on usable rows before the test span alone."""
+def _calibration_reach(prepared: Prepared, usable: BoolArray, context: int, delay: int, first: int) -> BoolArray:
+    """Return the timesteps of the calibration span whose scores rest on usable rows from `first` to the test span."""
     start, stop = prepared.split.calibration
-    kept = _only(prepared, usable, prepared.split.held_out[1], prepared.split.test[0])
+    kept = _only(prepared, usable, first, prepared.split.test[0])
     counts = reach_mask(kept, prepared.series.rows(0, len(kept)).segment_starts, context, delay)
     counts[:start] = False
     counts[stop:] = False
