@@ -144,9 +144,8 @@ def _reach(detector: Detector) -> tuple[int, int, int]:
 
 
 def _without_delay(params: CalibrateParams) -> CalibrateParams:
-    """Return how to score at once, or after as long as the stride asks for."""
-    least = params.stride - 1
-    return changed(params, {"delay": least + min(max(least - 1, 0), params.smoothing // 2)})
+    """Return how to score at once: a window ends at every timestep, and nothing after it has a say."""
+    return changed(params, {"stride": 1, "delay": 0})
 
 
 def _simple(name: str, raw: Raw, detector: Detector, fleet: Sequence[Prepared], params: EvaluateParams) -> Scored:
