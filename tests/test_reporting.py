@@ -64,7 +64,7 @@ def test_an_integer_index_is_told_as_it_is_and_lengths_in_timesteps():
 
 def test_a_network_that_has_learnt_little_is_warned_of_with_a_remedy():
     assert learning_warning(0.3) == ""
-    assert learning_warning(0.25).startswith("the network explains 25% of the variance")
+    assert learning_warning(0.25).startswith("the model explains 25% of the variance")
     assert "train.epochs" in learning_warning(0.25)
 
 

@@ -95,7 +95,7 @@ def test_the_summary_of_a_fleet_without_events_stands_and_says_so():
     metrics = {"method": "mean", "fleet": fleet, "baselines": {"random": NO_EVENTS}, "assets": {"pump-1": NO_EVENTS}}
     text = summary({**metrics, "training": {"explained_variance": 0.1}})
     assert "Doubt: no labelled event in the test spans" in text
-    assert "Doubt: the network explains 10% of the variance" in text
+    assert "Doubt: the model explains 10% of the variance" in text
     assert "ranks at least as well" not in text
 
 

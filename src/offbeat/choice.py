@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from offbeat.errors import OffbeatError, ParamsError
 from offbeat.evaluation.comparison import Candidate, Comparison, compare
 from offbeat.params import EvaluateParams, Params, default_params_path, load_params, parse_changes
-from offbeat.preparation import prepare_fleet
+from offbeat.preparation import laid_end_to_end, prepare_fleet
 from offbeat.readings.folder import Folder
 from offbeat.training import Fitted, fit_fleet, load_trainer
 from offbeat.window_choice import choose_window
@@ -50,12 +50,12 @@ def compare_settings(
     ParamsError
         If there is one candidate alone, two of them are the same, or they read or judge the readings in different ways.
     OffbeatError
-        If a candidate does not fit the readings; all are tried before the first is trained.
+        If a candidate does not fit the readings; all are prepared before the first is trained.
     """
     check_settings(settings)
     for name, params in settings.items():
         with _naming(name):
-            prepare_fleet(folder, choose_window(folder, params.prepare)[0])
+            laid_end_to_end(prepare_fleet(folder, choose_window(folder, params.prepare)[0]), params.train.calendar)
     load_trainer()  # so that the seconds of the first do not count it
     first = next(iter(settings))
     fitted: dict[str, Fitted] = {}

@@ -329,6 +329,11 @@ class Params(Section):
                 f"{' (train.horizon)' if train.model in FORECASTERS else ''}, or readings between them are "
                 "never scored"
             )
+        if self.calibrate.error == "window" and train.n_estimated(window_size) == 1:
+            raise ValueError(
+                "calibrate.error=window is of several readings of a window, and the model estimates one: set "
+                "calibrate.error=squared"
+            )
         if self.calibrate.is_interval and (train.output == "mean" or not train.is_trained):
             raise ValueError(
                 f"calibrate.error={self.calibrate.error} needs a model with an interval around its estimates: set "

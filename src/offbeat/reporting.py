@@ -32,7 +32,7 @@ def events_table(results: Sequence[ScoreResult]) -> str:
     if n_unscored:
         lines.append(
             f"without a score: {count(n_unscored, 'timestep')}, in stretches between long gaps that are shorter than "
-            "a window, or where nothing was read"
+            "a window, where nothing was read, or before a forecast can begin"
         )
     return "\n".join(lines)
 
@@ -45,13 +45,13 @@ def threshold_lines(detector: Detector, assets: Sequence[str]) -> list[str]:
 
 
 def learning_warning(explained_variance: float) -> str:
-    """Return what to do where a network explains too little of held-out normal readings; empty where it is enough."""
+    """Return what to do where a model explains too little of held-out normal readings; empty where it is enough."""
     if explained_variance >= POOR_EXPLAINED_VARIANCE:
         return ""
     return (
-        f"the network explains {explained_variance:.0%} of the variance of held-out normal readings: it has learnt "
-        "little; try more train.epochs, a larger train.latent_size or another prepare.window_size, and doubt it "
-        "(noise that nothing could predict lowers this figure too)"
+        f"the model explains {explained_variance:.0%} of the variance of held-out normal readings: it has learnt "
+        "little; try more train.epochs if it is a network, a larger train.latent_size, another prepare.window_size or "
+        "train.model, and doubt it (noise that nothing could predict lowers this figure too)"
     )
 
 

@@ -18,7 +18,7 @@ from offbeat.detection.runtime import Runtime
 from offbeat.errors import OffbeatError, ParamsError, ReadingsError
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params, load_params
-from offbeat.preparation import Prepared, laid_end_to_end, prepare_fleet
+from offbeat.preparation import Prepared, laid_end_to_end, preparation_notes, prepare_fleet
 from offbeat.readings.folder import Folder, alike
 from offbeat.readings.series import Series
 from offbeat.window_choice import choose_window
@@ -35,7 +35,7 @@ class Fitted:
     detector: Detector
     trained: Trained
     fleet: list[Prepared]
-    notes: tuple[str, ...] = ()  # what was chosen on the way, and why
+    notes: tuple[str, ...] = ()  # what was chosen on the way, and what to know of the readings
 
     @cached_property
     def untrained(self) -> Detector | None:
@@ -99,7 +99,7 @@ def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None]
     lineage = lineage_of(data_hash(fleet), prepare, params.train, calibrate)
     detector = assemble(trained.graph, fleet, prepare, calibrate, lineage)
     calibrate_fleet(detector, fleet)
-    return Fitted(detector, trained, fleet, tuple(notes))
+    return Fitted(detector, trained, fleet, (*notes, *preparation_notes(folder, fleet)))
 
 
 def load_trainer() -> Callable[..., Trained]:

@@ -358,7 +358,7 @@ def test_a_channel_that_explains_nothing_is_null_and_the_best_epoch_counts(root,
     assert training["explained_variance_by_channel"] == {"flow": 0.5, "speed": None}
     assert (training["epochs"], training["loss"], training["held_out_loss"]) == (2, 0.5, 0.4)
     at_once.overall_explained_variance = 0.2
-    assert run("train", root)[-1].startswith("warning: the network explains 20% of the variance")
+    assert run("train", root)[-1].startswith("warning: the model explains 20% of the variance")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,6 @@ def train(
     typer.echo(
         "\n".join(
             [
-                *folder.notes,
                 *fitted.notes,
                 *fit_summary(fitted.detector, fitted.trained.overall_explained_variance, replays),
             ]

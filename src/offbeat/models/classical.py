@@ -47,7 +47,7 @@ def moving_average_graph(window_size: int, n_channels: int) -> bytes:
 def row_pca_graph(rows: FloatArray, n_components: int) -> bytes:
     """Return the graph that projects a single row on the principal components of rows (n, F) and back."""
     n_channels = rows.shape[1]
-    axes = components(rows, max(1, min(n_components, n_channels - 1)))
+    axes = components(rows, min(n_components, n_channels - 1))
     graph = Graph()
     graph.add("MatMul", ["windows", graph.constant("projection", (axes @ axes.T).astype(np.float32))], "estimates")
     return graph.file("row_pca", (1, n_channels), (1, n_channels))

@@ -10,6 +10,7 @@ import numpy as np
 
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.windows import covered
+from offbeat.errors import ReadingsError
 from offbeat.models.classical import (
     last_value_graph,
     matrix_profile_graph,
@@ -107,6 +108,11 @@ def fitted_graph(lesson: Lesson, window_size: int, params: TrainParams) -> bytes
     """Return the ONNX file of a model that is fitted at once."""
     readings, starts, n_channels = lesson.readings, lesson.starts, lesson.n_channels
     if params.model == "row_pca":
+        if n_channels < 2 or not params.linear_size:
+            raise ReadingsError(
+                f"train.model=row_pca needs 2 channels and a train.linear_size of 1 at least, got {n_channels} and "
+                f"{params.linear_size}: take another model, such as sub_pca"
+            )
         return row_pca_graph(readings[covered(starts, window_size, len(readings))], params.linear_size)
     if params.model == "sub_pca":
         return sub_pca_graph(readings, starts, window_size, params.latent_size)
