@@ -344,6 +344,12 @@ def test_where_the_span_is_too_short_the_readings_before_a_score_may_lie_in_the_
     assert rows_where(calibration_rows(prepared, context, 0)) == []  # an excluded row is never passed over
 
 
+def test_where_long_gaps_cut_the_span_too_short_the_readings_beyond_them_count_as_any(make_series):
+    (prepared,) = prepared_from([make_series(430, gaps=[(60, 80), (310, 340)])])
+    start, stop = prepared.split.calibration
+    assert rows_where(calibration_rows(prepared, 250, 0)) == list(range(max(start, 250), stop))
+
+
 @pytest.mark.parametrize(("context", "delay"), [(7, 0), (10, 3)])
 def test_a_labelled_row_counts_for_the_threshold_if_its_score_rests_on_known_rows_after_training(
     make_series, context, delay

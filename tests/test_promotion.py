@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from offbeat.evaluation.gate import Verdict
 from offbeat.operation.scoring import read_file, score_folder
 from offbeat.operation.store import Store
 from offbeat.promotion import (
+    _judge,
     decide,
     left_out,
     metrics_rows,
@@ -26,6 +28,7 @@ from offbeat.promotion import (
 from offbeat.readings.folder import read_folder
 from offbeat.registry import Registry
 from offbeat.roster import roster
+from offbeat.stages.artifacts import PREPARED, read_prepared
 
 REPLAY = {"words": "", "hash": "", "seed": 7, "assets": [], "n_labelled": 0, "n_injected": 10}
 WORSE = Verdict(False, "kept out: the challenger finds 3 of 10 events, PCA 9; no more than PCA", REPLAY, {}, [], [])
@@ -92,6 +95,20 @@ def test_what_is_decided_is_not_decided_again(project, registry, monkeypatch):
 def test_a_champion_stays_what_it_is(project, registry):
     champion(project, registry)
     assert decide(project, registry, reason="again").line == "model 1 is the champion already"
+
+
+def test_a_champion_of_another_version_does_not_stand_in_the_way_of_its_successor(project, registry):
+    decide(project, registry, reason="a test")
+    promote_another(project, registry)
+    directory = registry.model("2").directory / "detector"
+    card = (directory / "detector.json").read_text().replace('"format": 2', '"format": 1')
+    (directory / "detector.json").write_text(card)
+    sums = {name: sha256((directory / name).read_bytes()).hexdigest() for name in ("model.onnx", "detector.json")}
+    (directory / "checksums.json").write_text(json.dumps(sums))
+    verdict = _judge(project, read_prepared(project / PREPARED)[0], registry.champion())
+    assert "champion" not in verdict.rows
+    assert "compared with PCA alone: the champion cannot be read" in verdict.notes[0]
+    assert "written in format 1" in verdict.notes[0]
 
 
 def test_a_model_that_the_gate_keeps_out_takes_an_override(project, registry, monkeypatch):

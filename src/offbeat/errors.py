@@ -7,6 +7,7 @@ Each message states the rule, the value that broke it and the remedy; the comman
     │   └── SourceError    a source that cannot be reached now, and may be later
     ├── ParamsError        params.yaml or a params mapping
     ├── ModelError         a saved detector, or readings that do not fit it
+    │   └── FormatError    a detector that another version of offbeat has written
     ├── StageError         a pipeline stage: its inputs, or its own checks
     ├── StoreError         the database of scores and alarms
     ├── NotificationError  a message that was not accepted
@@ -32,6 +33,10 @@ class ParamsError(OffbeatError, ValueError):
 
 class ModelError(OffbeatError, ValueError):
     """A saved detector that is damaged, or readings that do not fit it."""
+
+
+class FormatError(ModelError):
+    """A detector that another version of offbeat has written."""
 
 
 class StageError(OffbeatError, RuntimeError):

@@ -181,10 +181,13 @@ def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
 
     They lie in the calibration span, and all the readings that shape such a score, `context` before it and `delay`
     after it, are normal and lie between the training span and the test span: in the embargo at worst. Where the span is
-    too short for that, the readings before a score may lie in the training span too.
+    too short for that, the readings before a score may lie in the training span too; and where it is cut by long gaps,
+    beyond which no score reaches, those on the other side count as any.
     """
     counts = _calibration_reach(prepared, prepared.normal, context, delay, prepared.split.held_out[1])
-    return counts if counts.any() else _calibration_reach(prepared, prepared.normal, context, delay, 0)
+    if not counts.any():
+        counts = _calibration_reach(prepared, prepared.normal, context, delay, 0)
+    return counts if counts.any() else _calibration_reach(prepared, prepared.normal, context, delay, 0, over_gaps=True)
 
 
 def labelled_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
@@ -206,11 +209,14 @@ def held_out_rows(prepared: Prepared, window_size: int) -> BoolArray:
     return reach_mask(usable, prepared.series.rows(0, len(usable)).segment_starts, before, 0)
 
 
-def _calibration_reach(prepared: Prepared, usable: BoolArray, context: int, delay: int, first: int) -> BoolArray:
+def _calibration_reach(
+    prepared: Prepared, usable: BoolArray, context: int, delay: int, first: int, *, over_gaps: bool = False
+) -> BoolArray:
     """Return the timesteps of the calibration span whose scores rest on usable rows from `first` to the test span."""
     start, stop = prepared.split.calibration
     kept = _only(prepared, usable, first, prepared.split.test[0])
-    counts = reach_mask(kept, prepared.series.rows(0, len(kept)).segment_starts, context, delay)
+    starts = prepared.series.rows(0, len(kept)).segment_starts
+    counts = reach_mask(kept, starts[:0] if over_gaps else starts, context, delay)
     counts[:start] = False
     counts[stop:] = False
     return counts

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from offbeat.detection.detector import Detector
-from offbeat.errors import ModelError
+from offbeat.errors import FormatError, ModelError
 from offbeat.evaluation.gate import Verdict, gate
 from offbeat.evaluation.ground import Champion, learnt_until
 from offbeat.files import write_csv
@@ -201,8 +201,14 @@ def metrics_rows(decision: Decision) -> list[dict[str, Any]]:
 
 def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None) -> Verdict:
     params = load_params(root / "params.yaml").evaluate
-    known = None if champion is None else Champion(champion.load(), champion.card["learnt_until"])
-    return gate(fleet, Detector.load(root / DETECTOR), known, params, params.seed)
+    known, unread = None, ""
+    if champion is not None:
+        try:
+            known = Champion(champion.load(), champion.card["learnt_until"])
+        except FormatError as error:  # whoever has it can do nothing but train anew, so it must not stand in the way
+            unread = f"compared with PCA alone: the champion cannot be read ({error})"
+    verdict = gate(fleet, Detector.load(root / DETECTOR), known, params, params.seed)
+    return replace(verdict, notes=[unread, *verdict.notes]) if unread else verdict
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
 from offbeat.detection.seasons import N_HOURS
 from offbeat.detection.thresholds import Threshold
-from offbeat.errors import ModelError
+from offbeat.errors import FormatError, ModelError
 from offbeat.files import new_directory
 from offbeat.params import CalibrateParams, Preprocessing
 from offbeat.readings.moments import step_from_json, step_json
@@ -68,7 +68,7 @@ def load_detector(directory: Path) -> Detector:
     try:
         card = json.loads(files[CARD])
         if card["format"] != FORMAT:
-            raise ModelError(
+            raise FormatError(
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
         step, is_time = step_from_json(card["period"])
