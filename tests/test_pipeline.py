@@ -131,7 +131,8 @@ def test_the_python_of_the_readme_runs(clone: Path) -> None:
 
 def test_every_score_tells_where_it_comes_from(clone: Path) -> None:
     lineage = Detector.load(clone / "artifacts" / "detector").lineage
-    assert set(lineage) == {"data_hash", "params_hash", "git_commit", "offbeat_version"}
+    assert set(lineage) == {"method", "data_hash", "params_hash", "git_commit", "offbeat_version"}
+    assert lineage["method"] == "lstm_autoencoder"
     assert all(len(lineage[key]) == 64 for key in ("data_hash", "params_hash"))
 
 
