@@ -240,6 +240,7 @@ FORECASTER = {"model": "recurrent_forecaster", "horizon": 3}
         ({"model": "last_value"}, {"stride": 2}, "stride=2 must be at most 1"),
         ({"model": "sub_pca", "output": "quantiles"}, {}, "model=sub_pca knows no output=quantiles: only networks do"),
         ({"model": "mean", "calendar": "week"}, {}, "model=mean knows no calendar=week: only networks do"),
+        ({"model": "mean"}, {"error": "window"}, "calibrate.error=window is of several readings of a window, and the"),
         ({}, {"error": "interval_score"}, "calibrate.error=interval_score needs a model with an interval around its"),
         (
             {"model": "row_pca"},

@@ -9,6 +9,7 @@ import pytest
 
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
+from offbeat.errors import ReadingsError
 from offbeat.models import network
 from offbeat.models.network import (
     BATCH_SIZE,
@@ -355,3 +356,11 @@ def learnt(*explained):
 def test_the_overall_figure_is_the_mean_over_the_channels_that_move():
     assert learnt(0.9, 0.5, np.nan).overall_explained_variance == pytest.approx(0.7)
     assert learnt(np.nan, np.nan).overall_explained_variance == 0
+
+
+@pytest.mark.parametrize(("n_channels", "linear_size"), [(1, 1), (2, 0)])
+def test_a_row_pca_that_could_never_alarm_is_refused(n_channels, linear_size):
+    lesson = Lesson(np.ones((500, n_channels), np.float32), n_channels, np.arange(400), np.arange(420, 460))
+    params = load_params(changes={"train": {"model": "row_pca", "linear_size": linear_size}}).train
+    with pytest.raises(ReadingsError, match=r"row_pca needs 2 channels and a train.linear_size of 1 at least, got"):
+        network.train_model(lesson, 8, params)
