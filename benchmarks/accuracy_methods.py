@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from benchmarks import window_baselines
 from offbeat.assembly import calibrate_fleet, fleet_thresholds
 from offbeat.detection.detector import Detector
 from offbeat.detection.scores import anomaly_scores, moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import timestep_errors
 from offbeat.errors import ParamsError
-from offbeat.models import baselines, window_baselines
+from offbeat.models import baselines
 from offbeat.params import CalibrateParams, EvaluateParams, Params, changed, load_params
 from offbeat.preparation import Prepared, prepare_fleet
 from offbeat.readings.folder import Folder

@@ -4,7 +4,8 @@ import naive
 import numpy as np
 import pytest
 
-from offbeat.models import window_baselines
+from benchmarks import window_baselines
+from benchmarks.window_baselines import nearest_windows, window_pca
 from offbeat.models.baselines import (
     RIDGE,
     constant_scores,
@@ -18,7 +19,6 @@ from offbeat.models.baselines import (
     position_scores,
     random_scores,
 )
-from offbeat.models.window_baselines import nearest_windows, window_pca
 
 
 def readings(n=60, n_channels=4, seed=0):
