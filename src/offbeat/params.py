@@ -116,6 +116,7 @@ class TrainParams(Section):
     units: Size | Annotated[list[Size], Field(min_length=1, max_length=8)]
     latent_size: Size
     linear_size: Annotated[int, Field(ge=0, le=1024, strict=True)]
+    linear_scope: Literal["timestep", "window"]
     position_size: Annotated[int, Field(ge=2, le=64, multiple_of=2, strict=True)]
     horizon: Annotated[int, Field(ge=1, le=1000, strict=True)]
     strategy: Literal["direct", "recursive"]

@@ -51,6 +51,8 @@ CASES = [
     autoencoder(1, window_size=4, units=1, latent_size=1, position_size=2),
     autoencoder(5, window_size=33, units=16, linear_size=0),
     autoencoder(6, latent_size=9, position_size=6, linear_size=3),
+    autoencoder(3, linear_size=5, linear_scope="window"),
+    autoencoder(3, output="quantiles", linear_size=5, linear_scope="window"),
     autoencoder(cell="gru"),
     autoencoder(1, 4, cell="gru", direction="both", units=[6, 4]),
     autoencoder(n_calendar=4),

@@ -191,7 +191,9 @@ def hardly_trained(values, starts, **changes):
 
 
 def linear_weights(model):
-    return {layer.name: layer.get_weights()[0] for layer in model.layers if layer.name.startswith("linear")}
+    return {
+        layer.name: layer.get_weights()[0] for layer in model.layers if layer.name in ("linear_code", "linear_part")
+    }
 
 
 def test_the_linear_part_starts_from_the_rows_of_the_training_windows_alone():
@@ -200,6 +202,14 @@ def test_the_linear_part_starts_from_the_rows_of_the_training_windows_alone():
     values[WINDOW_SIZE:] = 9 * values[WINDOW_SIZE:, ::-1]  # elsewhere the other channel moves, and more
     code = linear_weights(hardly_trained(values, np.array([0])))["linear_code"]
     np.testing.assert_allclose(np.abs(code), [[1], [0]], atol=1e-3)
+
+
+def test_of_whole_windows_it_starts_from_the_training_windows_alone():
+    values = sine()
+    values[WINDOW_SIZE:] = 9 * values[WINDOW_SIZE:, ::-1]
+    code = linear_weights(hardly_trained(values, np.array([0]), linear_scope="window"))["linear_code"]
+    window = values[:WINDOW_SIZE].ravel()
+    np.testing.assert_allclose(np.abs(code[:, 0]), np.abs(window) / np.linalg.norm(window), atol=1e-3)
 
 
 def test_training_moves_the_linear_part(trained):

@@ -56,7 +56,7 @@ def row_pca_graph(rows: FloatArray, n_components: int) -> bytes:
 def sub_pca_graph(values: FloatArray, starts: IntArray, window_size: int, n_components: int) -> bytes:
     """Return the graph that projects a window, all at once, on the principal components of those to learn from."""
     n_channels = values.shape[1]
-    flat = _bank(values, starts, window_size).reshape(-1, window_size * n_channels).astype(np.float64)
+    flat = window_bank(values, starts, window_size).reshape(-1, window_size * n_channels).astype(np.float64)
     centre = flat.mean(axis=0)
     axes = components(flat - centre, min(n_components, flat.shape[1] - 1))
     graph = Graph()
@@ -77,7 +77,7 @@ def nearest_windows_graph(values: FloatArray, starts: IntArray, window_size: int
     n_channels = values.shape[1]
     graph = Graph()
     row = graph.reshaped("windows", [0, -1], "row")
-    bank = _bank(values, starts, window_size).reshape(-1, window_size * n_channels)
+    bank = window_bank(values, starts, window_size).reshape(-1, window_size * n_channels)
     nearest = _nearest(graph, row, bank, n_neighbours)
     graph.reshaped(nearest, [0, window_size, n_channels], "estimates")
     return graph.file("nearest_windows", (window_size, n_channels), (window_size, n_channels))
@@ -93,7 +93,7 @@ def matrix_profile_graph(values: FloatArray, starts: IntArray, window_size: int,
     reading.
     """
     n_channels = values.shape[1]
-    bank = _bank(values, starts, window_size).astype(np.float64)
+    bank = window_bank(values, starts, window_size).astype(np.float64)
     level, spread = bank.mean(axis=1, keepdims=True), np.maximum(bank.std(axis=1, keepdims=True), LEAST_SPREAD)
     shapes = ((bank - level) / spread).reshape(len(bank), -1).astype(np.float32)
     graph = Graph()
@@ -116,7 +116,7 @@ def _rows(graph: Graph, start: int, stop: int, output: str) -> str:
     return graph.add("Slice", ["windows", *names], output)
 
 
-def _bank(values: FloatArray, starts: IntArray, window_size: int) -> FloatArray:
+def window_bank(values: FloatArray, starts: IntArray, window_size: int) -> FloatArray:
     """Return windows (n, W, F) to learn from, missing readings held, evenly thinned to `BANK_SIZE`."""
     kept = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), BANK_SIZE)).astype(np.int64))
     return hold_missing(gather_windows(values, starts[kept], window_size))

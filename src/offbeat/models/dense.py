@@ -33,7 +33,8 @@ def build_dense(window_size: int, n_channels: int, params: TrainParams, n_calend
     for k, units in enumerate(params.widths[::-1]):
         hidden = layers.Dense(units, activation="tanh", name=f"decoder_{k + 1}")(hidden)
     estimates = estimates_at_once(hidden, window_size, n_channels, params)
-    return keras.Model(windows, add_linear_part(readings, estimates, params.linear_size), name="dense_autoencoder")
+    estimates = add_linear_part(readings, estimates, params.linear_size, params.linear_scope)
+    return keras.Model(windows, estimates, name="dense_autoencoder")
 
 
 def build_dense_forecaster(window_size: int, n_channels: int, params: TrainParams, n_calendar: int = 0) -> keras.Model:

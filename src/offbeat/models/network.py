@@ -19,11 +19,12 @@ from offbeat.models.classical import (
     nearest_windows_graph,
     row_pca_graph,
     sub_pca_graph,
+    window_bank,
 )
 from offbeat.models.dense import build_dense, build_dense_forecaster
 from offbeat.models.export import export_network
 from offbeat.models.learning import Epoch, inputs_and_readings, learn, make_deterministic
-from offbeat.models.linear import has_linear_part, start_linear_part
+from offbeat.models.linear import linear_inputs, start_linear_part
 from offbeat.models.recurrent import build_autoencoder, build_forecaster
 from offbeat.params import TrainParams
 from offbeat.preparation import Lesson
@@ -177,6 +178,9 @@ def _built(lesson: Lesson, window_size: int, params: TrainParams) -> keras.Model
 
 
 def _start(model: keras.Model, lesson: Lesson) -> None:
-    if has_linear_part(model):
+    n_inputs, window_size = linear_inputs(model), model.input_shape[1]
+    if n_inputs == lesson.n_channels:
         readings = lesson.readings
-        start_linear_part(model, readings[covered(lesson.starts, model.input_shape[1], len(readings))])
+        start_linear_part(model, readings[covered(lesson.starts, window_size, len(readings))])
+    elif n_inputs:
+        start_linear_part(model, window_bank(lesson.readings, lesson.starts, window_size).reshape(-1, n_inputs))

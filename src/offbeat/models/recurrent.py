@@ -25,9 +25,8 @@ def build_autoencoder(window_size: int, n_channels: int, params: TrainParams, n_
 
     The encoder reads the readings with the widths `params.units`, one layer each, the decoder gives them back with the
     same in reverse order; calendar columns go to the decoder alone, which must not be told the readings otherwise. The
-    cells use tanh and sigmoid, for which a GPU has a fused kernel. With a `linear_size` K of at least 1 a linear part
-    F → K → F of each timestep alone, without bias, is added to the recurrent part; it says 0 until it is started or
-    trained.
+    cells use tanh and sigmoid, for which a GPU has a fused kernel. With a `linear_size` of at least 1 a linear part of
+    `linear_scope`, without bias, is added to the recurrent part; it says 0 until it is started or trained.
     """
     keras.utils.set_random_seed(params.seed)
     windows = layers.Input((window_size, n_channels + n_calendar), name="windows")
@@ -39,7 +38,8 @@ def build_autoencoder(window_size: int, n_channels: int, params: TrainParams, n_
         calendar = _columns(windows, n_channels, n_channels + n_calendar, "calendar")
         decoder_input = layers.Concatenate(name="decoder_input")([decoder_input, calendar])
     hidden = _stack(decoder_input, params.widths[::-1], params, "decoder", sequences=True)
-    estimates = add_linear_part(readings, estimates_of_steps(hidden, n_channels, params), params.linear_size)
+    estimates = estimates_of_steps(hidden, n_channels, params)
+    estimates = add_linear_part(readings, estimates, params.linear_size, params.linear_scope)
     return keras.Model(windows, estimates, name="recurrent_autoencoder")
 
 
