@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from offbeat.cli.bars import shown
 from offbeat.cli.inputs import Root
 from offbeat.errors import OffbeatError, ReadingsError
 
@@ -58,7 +59,9 @@ def ingest(root: Root = Path()) -> None:
             raise ReadingsError(
                 f"{root / 'data'} is not there, but data.dvc has a version of it: dvc pull data.dvc first"
             )
-        typer.echo(str(take_in(root / "data", sources)))
+        with shown() as report:
+            taken = take_in(root / "data", sources, report=report)
+        typer.echo(str(taken))
 
 
 def alarms(
