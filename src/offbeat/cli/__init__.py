@@ -13,7 +13,7 @@ import typer
 
 from offbeat.cli.compare import compare
 from offbeat.cli.detect import calibrate, score
-from offbeat.cli.failures import failures_in_words
+from offbeat.cli.failures import failures_in_words, without_debug
 from offbeat.cli.learn import Stage, run, summary, train
 from offbeat.cli.operate import alarms, feedback, ingest, models, promote, recalibrate, rollback
 from offbeat.cli.readings import fetch, simulate, validate
@@ -38,9 +38,9 @@ for command in (
 
 def main() -> None:
     """Run the command; what goes wrong is told in one paragraph, with --debug (wherever it stands) in a traceback."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    arguments, debug = without_debug(sys.argv[1:])
     logging.getLogger("offbeat").setLevel(logging.ERROR)  # the commands print the warnings themselves
-    with failures_in_words("offbeat", debug=len(arguments) < len(sys.argv) - 1):
+    with failures_in_words("offbeat", debug=debug):
         app(args=arguments)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,12 @@ import typer
 from offbeat.errors import OffbeatError
 
 STOPPED = 130  # what a shell, and typer, make of a command that Ctrl-C ended
+
+
+def without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Return arguments of a command line without --debug, and whether it was there."""
+    others = [argument for argument in arguments if argument != "--debug"]
+    return others, len(others) < len(arguments)
 
 
 @contextmanager

@@ -52,7 +52,8 @@ def ingest(root: Root = Path()) -> None:
 
     sources = load_sources(root / "sources.yaml", os.environ)
     if not sources:
-        raise ReadingsError(f"{root / 'sources.yaml'}: lists no source: see docs/ingestion.md")
+        there = "lists no source" if (root / "sources.yaml").exists() else "there is no such file"
+        raise ReadingsError(f"{root / 'sources.yaml'}: {there}: name where readings come from, see docs/ingestion.md")
     with lock_file(lock_path(root, "data"), "offbeat ingest", timeout_s=INGEST_WAIT_S, say=typer.echo):
         restore_directory(root / "data")
         if (root / "data.dvc").exists() and not (root / "data").exists():

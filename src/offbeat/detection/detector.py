@@ -177,6 +177,12 @@ class Detector:
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
+        for name, mask in (("normal", normal), ("labelled", labelled)):
+            if mask is not None and mask.shape != (series.n_timesteps,):
+                raise ReadingsError(
+                    f"asset '{series.asset}': {name} has the shape {mask.shape} where the series has "
+                    f"{series.n_timesteps} timesteps: give one truth value for each, on the series' grid (series.index)"
+                )
         events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
         usable = ~events if normal is None else normal & ~events
         known, first = self.assets.get(series.asset), 0
