@@ -200,7 +200,7 @@ def metrics_rows(decision: Decision) -> list[dict[str, Any]]:
     ]
 
 
-def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None, report: Report) -> Verdict:
+def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None, report: Report = silent) -> Verdict:
     params = load_params(root / "params.yaml").evaluate
     known, unread = None, ""
     if champion is not None:
