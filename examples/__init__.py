@@ -7,13 +7,15 @@ What all of them share: those arguments, and their params.yaml, which holds chan
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from offbeat.cli.failures import failures_in_words, without_debug
 from offbeat.tables import text_table
 
 Changes = dict[str, dict[str, Any]]
@@ -39,6 +41,13 @@ class Options:
     source: Path | None
     out: Path
     raw: Path | None = None
+
+
+def start(main: Callable[[Sequence[str]], object]) -> None:
+    """Run an example's `main` on the command line's arguments; what goes wrong is told as `offbeat` does."""
+    arguments, debug = without_debug(sys.argv[1:])
+    with failures_in_words(f"python -m examples.{Path(sys.argv[0]).parent.name}.example", debug=debug):
+        main(arguments)
 
 
 def read_options(

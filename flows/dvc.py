@@ -82,7 +82,12 @@ def _run(
     root: Path, arguments: Sequence[str], say: Callable[[str], None], keep: Sequence[int]
 ) -> tuple[int, list[str]]:
     tools = Path(sys.executable).parent  # the stages call `offbeat`
-    environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "OFFBEAT_PROGRESS": "lines",  # the stages' own, into the run's log
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,

@@ -15,6 +15,7 @@ from flows.dvc import dvc, remote
 from flows.project import at_terminal, locked, plain_errors, project_root, step
 from offbeat.files import restore_directory
 from offbeat.params import load_params
+from offbeat.progress import Lines
 from offbeat.readings.ingestion import ingest as take_in
 from offbeat.readings.quality import assess_folder
 from offbeat.readings.sources import load_sources
@@ -35,7 +36,7 @@ def bring_in(root: Path) -> str:
     say = get_run_logger().info
     with locked(root, "data", f"ingest in run '{flow_run.name}'", timeout_s=WAIT_S, say=say) as held:
         data_there(root, say)
-        report = take_in(root / "data", load_sources(root / "sources.yaml", os.environ))
+        report = take_in(root / "data", load_sources(root / "sources.yaml", os.environ), report=Lines(say))
         say(str(report))
         dvc(root, "add", "data", say=say, keep=[held])
     if report.changed:

@@ -21,6 +21,7 @@ from flows.ingest import bring_in, data_there, push
 from flows.project import at_terminal, locked, plain_errors, project_root, step, store_url
 from flows.train import reporting, request_from
 from offbeat.operation.store import Store
+from offbeat.progress import Lines
 from offbeat.promotion import Decision, decide, left_out, metrics_rows, promote_by_hand, write_alarms
 from offbeat.registry import Registry
 
@@ -105,8 +106,9 @@ def run_stage(root: Path, stage: str, held: int) -> None:
 @step()
 def gate(root: Path, reason: str, manual: bool) -> Decision:
     """Compare the new model with the champion and with PCA, register it, and promote it if it is better."""
-    decision = decide(root, Registry(root / "registry"), reason=reason, manual=manual)
-    get_run_logger().info(decision.line)
+    say = get_run_logger().info
+    decision = decide(root, Registry(root / "registry"), reason=reason, manual=manual, report=Lines(say))
+    say(decision.line)
     return decision
 
 

@@ -24,7 +24,7 @@ from offbeat.files import new_file
 from offbeat.locks import is_held, lock_path
 
 STAGE = "train"
-EPOCH = re.compile(r"epoch (\d+)/(\d+)")
+BATCHES = re.compile(r"training: ([\d,]+)/([\d,]+) batches")
 WAIT_S = 6 * 3600.0
 
 
@@ -93,12 +93,13 @@ def borrowed(root: Path, texts: Mapping[str, str]) -> Iterator[None]:
 
 
 def reporting(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Return what logs each line and moves a progress bar with each epoch."""
-    bar = create_progress_artifact(progress=0.0, key="training", description="epochs of training")
+    """Return what logs each line and moves a progress bar with the batches."""
+    bar = create_progress_artifact(progress=0.0, key="training", description="batches of training")
 
     def report(line: str) -> None:
         say(line)
-        if found := EPOCH.match(line):
-            update_progress_artifact(bar, progress=100 * int(found[1]) / int(found[2]))  # type: ignore[arg-type]
+        if found := BATCHES.match(line):
+            done, total = (int(number.replace(",", "")) for number in found.groups())
+            update_progress_artifact(bar, progress=100 * done / total)  # type: ignore[arg-type]
 
     return report

@@ -36,6 +36,7 @@ MAY_IMPORT = {
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
+    "offbeat.progress",
 }
 SHARED_BY = {
     "models": {"offbeat.preparation"},

@@ -116,12 +116,15 @@ def test_a_candidate_that_does_not_fit_the_readings_is_named_before_any_is_train
 
 def test_candidates_are_trained_and_ranked_beside_pca_and_the_untrained_network():
     folder = Folder((series_of(), series_of("pump-2", seed=1)))
-    begun = []
-    settings = settings_of(None, ["train.units=3 prepare.window_size=12"], TINY)
-    comparison = compare_settings(folder, settings, 7, report=begun.append)
-    assert begun == ["params.yaml", "train.units=3 prepare.window_size=12"]
+    steps = []
+    settings = settings_of(None, ["train.units=3 prepare.window_size=null"], TINY)
+    comparison = compare_settings(folder, settings, 7, report=steps.append)
+    work = [f"candidate {k} of 2: {what}" for k in (1, 2) for what in ("training", "calibrating")]
+    assert list(dict.fromkeys(step.work for step in steps)) == [*work, "comparing"]
     assert set(comparison.rows) == {*settings, "pca", "untrained_network"}
     assert comparison.replay["n_injected"] == 114
+    chosen = [note for note in comparison.notes if "chosen because" in note]
+    assert [note.partition(" of ")[0] for note in chosen] == ["train.units=3 prepare.window_size=null: window"]
     assert all(comparison.rows[name]["seconds"] > 0 for name in settings)
 
 

@@ -145,7 +145,10 @@ def test_simulate_refuses_a_folder_that_holds_something(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["score", "{folder}", "--model", "{tmp}/nothing"], ["nothing", "not a whole detector folder"]),
+        (
+            ["score", "{folder}", "--model", "{tmp}/nothing"],
+            ["nothing: there is no such folder", "`offbeat train`"],
+        ),
         (["score", "{tmp}/none.csv", "--model", "{model}"], ["none.csv does not exist"]),
         (["score", "{folder}", "--model", "{model}", "--out", "{folder}/scores.csv"], ["among the readings"]),
         (["score", "{folder}", "--model", "{model}", "--out", "{tmp}/scores.txt"], [".csv or .parquet"]),
@@ -287,7 +290,12 @@ def test_a_full_disk_leaves_the_old_scores(
     assert out.read_text() == "old"
 
 
-def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sys.argv", ["offbeat", "score", str(tmp_path), "--model", str(tmp_path), "--debug"])
+@pytest.mark.parametrize("place", [1, 2, 5])
+def test_debug_shows_the_traceback_before_the_command_and_after_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: int
+) -> None:
+    arguments = ["offbeat", "score", str(tmp_path), "--model", str(tmp_path)]
+    arguments.insert(place, "--debug")
+    monkeypatch.setattr("sys.argv", arguments)
     with pytest.raises(offbeat.OffbeatError):
         main()

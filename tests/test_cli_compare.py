@@ -39,7 +39,6 @@ def invoke(*arguments: object) -> str:
 def test_it_ranks_says_how_far_to_trust_it_and_writes_the_same_as_a_page(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "compare.md"
     printed = invoke(folder, "--with", "train.latent_size=2 train.units=3", *SMALL, "--seed", 5, "--out", out)
-    assert "candidate 2 of 2: train.latent_size=2 train.units=3" in printed
     page = out.read_text()
     for said in (printed, page):
         assert "1 labelled event and 114 injected ones (seed 5), best first:" in said

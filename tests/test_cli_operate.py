@@ -100,7 +100,7 @@ def test_ingest_tells_what_it_took(project: Path) -> None:
 
 
 def test_ingest_without_sources_says_where_to_name_them(project: Path) -> None:
-    with pytest.raises(OffbeatError, match=r"sources\.yaml: lists no source: see docs/ingestion\.md"):
+    with pytest.raises(OffbeatError, match=r"sources\.yaml: there is no such file: .* docs/ingestion\.md"):
         invoke(project, "ingest")
 
 

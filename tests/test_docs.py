@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+import offbeat
 from offbeat.cli import app
+from offbeat.detection.detector import Detector
+from offbeat.registry import Registry
+from offbeat.serving.current import Served
+from offbeat.serving.description import description
 from offbeat.serving.refusals import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,3 +67,28 @@ def test_the_page_of_the_service_names_every_error_and_every_setting() -> None:
     code = (ROOT / "src/offbeat/service.py").read_text() + (ROOT / "scripts/bento.py").read_text()
     for name in set(re.findall(r"OFFBEAT_[A-Z_]+", code)):
         assert f"`{name}`" in page, name
+
+
+def test_the_python_page_holds_the_docstrings_of_every_public_name() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "reference.py"))
+    assert (ROOT / "docs" / "python.md").read_text() == script["python_api"](), "run: python scripts/reference.py"
+    assert {f"offbeat.{name}" for name in offbeat.__all__} <= set(script["NAMES"])
+
+
+def test_the_page_of_the_service_shows_what_docs_json_describes(
+    make_detector: Callable[[], Detector], tmp_path: Path
+) -> None:
+    make_detector().save(tmp_path / "saved")
+    registry = Registry(tmp_path / "registry")
+    document = description(Served.load(registry.register(tmp_path / "saved", {})))
+    page = (ROOT / "docs" / "service.md").read_text()
+    for path, methods in document["paths"].items():
+        for method in methods:
+            assert re.search(rf"^`{method.upper()} {path}[`?]", page, flags=re.MULTILINE), path
+    schemas = document["components"]["schemas"]
+    request, answer = map(json.loads, re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL))
+    assert set(request) == set(schemas["Request"]["properties"])
+    assert set(answer) == set(schemas["Answer"]["properties"])
+    assert set(answer["events"][0]) == set(schemas["Answer"]["properties"]["events"]["items"]["properties"])
+    error = schemas["Error"]["properties"]["error"]["properties"]
+    assert set(re.findall(r'"(\w+)": ', page.split("## Errors")[1].split("\n\n")[1])) == {"error", *error}

@@ -69,7 +69,10 @@ def test_a_single_series_with_an_integer_index_is_enough(tmp_path):
     seen = []
     detector = fit(series, TINY, report=seen.append)
     assert detector.period == 1
-    assert [epoch.epoch for epoch in seen] == [1]
+    assert list(dict.fromkeys(step.work for step in seen)) == ["training", "calibrating"]
+    assert (seen[0].done, seen[0].note) == (0, "")
+    assert max(step.done for step in seen if step.work == "training") == seen[0].total
+    assert any(step.note.startswith("epoch 1 of at most 1: loss ") for step in seen)
     assert detector.score(series).index.tolist() == list(range(100, 500))
     detector.save(tmp_path / "model")
     assert np.array_equal(Detector.load(tmp_path / "model").score(series).scores, detector.score(series).scores)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from examples.public import judge, read_public
 from offbeat.evaluation.metrics import event_scores
 from offbeat.evaluation.replay import Replay
@@ -64,4 +64,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from examples.public import read_public
 from offbeat import ScoreResult, Series
 from offbeat.detection.result import Event
@@ -107,4 +107,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

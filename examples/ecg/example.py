@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from examples.public import judge, read_public
 from offbeat import Folder, Series
 from offbeat.evaluation.areas import precision_recall_curve
@@ -88,4 +88,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, dict[
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

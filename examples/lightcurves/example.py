@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from offbeat import Folder, ScoreResult, Series
 from offbeat.evaluation.areas import average_precision
 from offbeat.evaluation.metrics import event_scores
@@ -75,10 +75,10 @@ def draw(series: Series, signal: BoolArray, result: ScoreResult, path: Path) -> 
     with_planet = [(start, stop) for start, stop in series.segments if signal[start:stop].any()]
     figure, axes = drawing.new_figure(3, height=520, sharex=True)
     t = np.arange(N_POINTS)
-    for each, (start, stop) in zip(axes, with_planet, strict=False):
-        flux, alarms = series.values[start:stop, 0], result.alarms[start:stop]
+    for each, (first, stop) in zip(axes, with_planet, strict=False):
+        flux, alarms = series.values[first:stop, 0], result.alarms[first:stop]
         drawing.draw_readings(each, t, flux, ["flux"])
-        drawing.shade_events(each, t, signal[start:stop], label="transit")
+        drawing.shade_events(each, t, signal[first:stop], label="transit")
         each.plot(t[alarms], flux[alarms], "o", color=drawing.ALARM, markersize=4, label="labelled signal")
     drawing.draw_legend(axes[0])
     axes[0].set_title("Three curves with a transit", fontsize=10, loc="left")
@@ -87,4 +87,4 @@ def draw(series: Series, signal: BoolArray, result: ScoreResult, path: Path) -> 
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

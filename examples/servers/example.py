@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from offbeat import Detector, Folder, Series, fit
 from offbeat.detection.events import events_of
 from offbeat.evaluation.areas import best_f1
@@ -94,4 +94,4 @@ def draw(detector: Detector, series: Series, anomalous: BoolArray, alarms: BoolA
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

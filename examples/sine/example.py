@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from offbeat import Detector, Series, fit
 from offbeat.detection.windows import gather_windows
 from offbeat.typing import BoolArray
@@ -92,4 +92,4 @@ def counts(marked: BoolArray, spikes: BoolArray) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from examples import Changes, aligned, drawing, read_changes, read_options
+from examples import Changes, aligned, drawing, read_changes, read_options, start
 from offbeat import Folder, Series
 from offbeat.detection.windows import gather_windows
 from offbeat.models.stateful import future_readings, train_stateful
@@ -116,4 +116,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, FloatArr
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from offbeat import Folder, Series
 from offbeat.evaluation.areas import average_precision
 from offbeat.evaluation.metrics import event_scores
@@ -91,4 +91,4 @@ def quality(outlier: BoolArray, scores: FloatArray, alarms: BoolArray) -> dict[s
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.dates import ConciseDateFormatter
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from examples.public import judge, read_public
 from offbeat.assembly import calibrate_fleet
 from offbeat.detection.events import detection_delays, events_of
@@ -97,4 +97,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Replay]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from examples import aligned, drawing, read_changes, read_options
+from examples import aligned, drawing, read_changes, read_options, start
 from offbeat import Folder, ScoreResult, Series
 from offbeat.evaluation.metrics import event_scores, fleet_metrics
 from offbeat.params import load_params
@@ -115,4 +115,4 @@ def draw(results: Sequence[ScoreResult], onsets: Sequence[int], path: Path) -> N
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

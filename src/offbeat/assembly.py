@@ -10,6 +10,7 @@ from offbeat.detection.runtime import Runtime
 from offbeat.detection.thresholds import Threshold
 from offbeat.params import CalibrateParams, PrepareParams
 from offbeat.preparation import Prepared, calibration_rows, held_out_rows, labelled_rows
+from offbeat.progress import Report, parts, silent
 from offbeat.typing import FloatArray
 
 
@@ -34,17 +35,20 @@ def assemble(
     )
 
 
-def calibrate_fleet(detector: Detector, fleet: Sequence[Prepared]) -> None:
+def calibrate_fleet(
+    detector: Detector, fleet: Sequence[Prepared], report: Report = silent, work: str = "calibrating"
+) -> None:
     """Give the detector usual errors and a threshold for every asset, in place.
 
     Usual errors come from the held-out part of the training span, the threshold from the calibration span. A score
     counts only if every reading that shapes it is normal and lies after the training span; to the methods that ask for
-    labels, those of labelled timesteps count as well.
+    labels, those of labelled timesteps count as well. `report` takes each step of the `work`, in timesteps.
     """
     learnt, scores = [], []
-    for prepared in fleet:
+    reports = parts(report, work, [prepared.split.test[0] for prepared in fleet])
+    for prepared, part in zip(fleet, reports, strict=True):
         series = prepared.series.rows(0, prepared.split.test[0])
-        errors = detector.errors(series, prepared.scaling)
+        errors = detector.errors(series, prepared.scaling, part)
         usual = detector.usual_errors(errors[held_out_rows(prepared, detector.window_size)])
         learnt.append(usual)
         scores.append(detector.combined(errors, usual, series.segments))

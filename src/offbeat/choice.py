@@ -7,30 +7,26 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from offbeat.errors import OffbeatError, ParamsError
 from offbeat.evaluation.comparison import Candidate, Comparison, compare
 from offbeat.params import EvaluateParams, Params, default_params_path, load_params, parse_changes
 from offbeat.preparation import laid_end_to_end, prepare_fleet
+from offbeat.progress import Report, Step, silent
 from offbeat.readings.folder import Folder
 from offbeat.training import Fitted, fit_fleet, load_trainer
 from offbeat.window_choice import choose_window
 
-if TYPE_CHECKING:
-    from offbeat.models.learning import Epoch
-
 SAME = (("prepare", "period"), ("prepare", "max_gap"), *(("evaluate", key) for key in EvaluateParams.model_fields))
-
-Reporter = Callable[[str], "Callable[[Epoch], None] | None"]
 
 
 def compare_settings(
-    folder: Folder, settings: Mapping[str, Params], seed: int, *, report: Reporter | None = None
+    folder: Folder, settings: Mapping[str, Params], seed: int, *, report: Report = silent
 ) -> Comparison:
     """Train every candidate on the same readings and compare them.
 
@@ -43,7 +39,7 @@ def compare_settings(
     seed : int
         Of the injected events.
     report : callable, optional
-        Takes a candidate's name when its training begins, and returns what takes its finished epochs.
+        Takes each `Step` of every candidate, and of the comparison.
 
     Raises
     ------
@@ -60,13 +56,18 @@ def compare_settings(
     first = next(iter(settings))
     fitted: dict[str, Fitted] = {}
     seconds: dict[str, float] = {}
-    for name, params in settings.items():
+    for number, (name, params) in enumerate(settings.items(), start=1):
+
+        def of_candidate(step: Step, which: str = f"candidate {number} of {len(settings)}") -> None:
+            report(replace(step, work=f"{which}: {step.work}"))
+
         begin = time.perf_counter()
         with _naming(name):
-            fitted[name] = fit_fleet(folder, params, report=report(name) if report else None)
+            fitted[name] = fit_fleet(folder, params, report=of_candidate)
         seconds[name] = time.perf_counter() - begin
     candidates = [Candidate(name, one.detector, one.fleet, seconds[name]) for name, one in fitted.items()]
-    return compare(candidates, fitted[first].untrained, settings[first].evaluate, seed)
+    comparison = compare(candidates, fitted[first].untrained, settings[first].evaluate, seed, report)
+    return replace(comparison, notes=[*_notes(fitted), *comparison.notes])
 
 
 def settings_of(base: Path | None, others: Sequence[str], changes: Sequence[str] = ()) -> dict[str, Params]:
@@ -116,6 +117,16 @@ def check_settings(settings: Mapping[str, Params]) -> None:
     for (name, params), (other, same) in combinations(settings.items(), 2):
         if params == same:
             raise ParamsError(f"candidates '{name}' and '{other}' have the same parameters: give one of them")
+
+
+def _notes(fitted: Mapping[str, Fitted]) -> list[str]:
+    """Return what is to know of the readings, and what was chosen for each candidate; once where it is true of all."""
+    notes = dict.fromkeys(note for one in fitted.values() for note in one.notes)
+    told = []
+    for note in notes:
+        those = [name for name, one in fitted.items() if note in one.notes]
+        told.append(note if len(those) == len(fitted) else f"{', '.join(those)}: {note}")
+    return told
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from offbeat.operation.recalibration import change_lines, recalibrate
 from offbeat.operation.store import Store
 from offbeat.params import load_params
 from offbeat.preparation import Prepared
+from offbeat.progress import Report, silent
 from offbeat.readings.folder import read_folder, reading_files
 from offbeat.readings.messages import count
 from offbeat.readings.moments import moment_json
@@ -47,7 +48,7 @@ class Decision:
     waits: bool = False
 
 
-def decide(root: Path, registry: Registry, *, reason: str, manual: bool = False) -> Decision:
+def decide(root: Path, registry: Registry, *, reason: str, manual: bool = False, report: Report = silent) -> Decision:
     """Judge the detector in artifacts/, register it, and promote it if it is better and nobody wants to be asked.
 
     A detector that was judged against the same champion is not judged again, and one that was champion before is left
@@ -63,7 +64,7 @@ def decide(root: Path, registry: Registry, *, reason: str, manual: bool = False)
         verdict = known.card[VERDICT]
     else:
         fleet, _ = read_prepared(root / PREPARED)
-        verdict = asdict(_judge(root, fleet, champion))
+        verdict = asdict(_judge(root, fleet, champion, report))
     if known is None:
         card = {"reason": reason, "parent": None, "against": against, "evaluate": rule, **_described(root, fleet)}
         card[VERDICT] = verdict
@@ -199,7 +200,7 @@ def metrics_rows(decision: Decision) -> list[dict[str, Any]]:
     ]
 
 
-def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None) -> Verdict:
+def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None, report: Report = silent) -> Verdict:
     params = load_params(root / "params.yaml").evaluate
     known, unread = None, ""
     if champion is not None:
@@ -207,7 +208,7 @@ def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None) -> Ver
             known = Champion(champion.load(), champion.card["learnt_until"])
         except FormatError as error:  # whoever has it can do nothing but train anew, so it must not stand in the way
             unread = f"compared with PCA alone: the champion cannot be read ({error})"
-    verdict = gate(fleet, Detector.load(root / DETECTOR), known, params, params.seed)
+    verdict = gate(fleet, Detector.load(root / DETECTOR), known, params, params.seed, report)
     return replace(verdict, notes=[unread, *verdict.notes]) if unread else verdict
 
 

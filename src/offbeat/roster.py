@@ -11,6 +11,7 @@ from offbeat.tables import text_table
 if TYPE_CHECKING:
     from offbeat.registry import Registry
 
+NONE = "No models yet: `make run`, or the flow retrain, trains and registers the first."
 HEADING = ["version", "registered", "state", "found", "VUS-PR", "false/day", "why"]
 
 
@@ -23,7 +24,7 @@ def roster(registry: Registry) -> str:
     champion = registry.champion_version()
     whys = {change["version"]: change["why"] for change in registry.history()}
     rows = [_cells(registry, version, champion, whys) for version in registry.versions()]
-    return text_table([HEADING, *rows], right_from=len(HEADING)) if rows else "No models."
+    return text_table([HEADING, *rows], right_from=len(HEADING)) if rows else NONE
 
 
 def _cells(registry: Registry, version: str, champion: str | None, whys: Mapping[str, str]) -> list[str]:

@@ -19,12 +19,12 @@ from offbeat.errors import OffbeatError, ParamsError, ReadingsError
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params, load_params
 from offbeat.preparation import Prepared, laid_end_to_end, preparation_notes, prepare_fleet
+from offbeat.progress import Report, silent
 from offbeat.readings.folder import Folder, alike
 from offbeat.readings.series import Series
 from offbeat.window_choice import choose_window
 
 if TYPE_CHECKING:
-    from offbeat.models.learning import Epoch
     from offbeat.models.network import Trained
 
 
@@ -54,7 +54,7 @@ def fit(
     readings: Series | Sequence[Series] | Folder,
     params: Mapping[str, Mapping[str, Any]] | None = None,
     *,
-    report: Callable[[Epoch], None] | None = None,
+    report: Report = silent,
 ) -> Detector:
     """Learn how machines normally behave, and return a detector calibrated for each.
 
@@ -65,7 +65,7 @@ def fit(
     params : mapping of section to mapping, optional
         Changes to the packaged params.yaml, such as ``{"train": {"epochs": 3}}``.
     report : callable, optional
-        Takes each finished epoch.
+        Takes each `Step` of the training and of the calibration after it.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def fit(
     return fitted.detector
 
 
-def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None] | None = None) -> Fitted:
+def fit_fleet(folder: Folder, params: Params, *, report: Report = silent) -> Fitted:
     """Do the work of `fit`, and return with the detector what an evaluation needs."""
     _check_names(folder)
     train_model = load_trainer()
@@ -98,7 +98,7 @@ def fit_fleet(folder: Folder, params: Params, *, report: Callable[[Epoch], None]
     trained = train_model(laid_end_to_end(fleet, params.train.calendar), prepare.window_size, params.train, report)
     lineage = lineage_of(data_hash(fleet), prepare, params.train, calibrate)
     detector = assemble(trained.graph, fleet, prepare, calibrate, lineage)
-    calibrate_fleet(detector, fleet)
+    calibrate_fleet(detector, fleet, report)
     return Fitted(detector, trained, fleet, (*notes, *preparation_notes(folder, fleet)))
 
 

@@ -510,3 +510,18 @@ def test_scoring_changes_neither_the_series_nor_the_detector(make_detector, make
     np.testing.assert_array_equal(series.values, values)
     assert detector.assets == {"pump-1": calibration}
     assert isinstance(detector, Detector)
+
+
+@pytest.mark.parametrize("name", ["normal", "labelled"])
+def test_a_mask_of_another_length_is_refused_by_name(make_detector, make_series, name):
+    detector, series = make_detector(), make_series(300)
+    with pytest.raises(ReadingsError, match=rf"{name} has the shape \(299,\) where the series has 300 timesteps"):
+        detector.calibrate(series, **{name: np.ones(299, dtype=bool)})
+
+
+def test_scoring_reports_timesteps_up_to_the_last(make_detector, make_series):
+    steps = []
+    make_detector().score(make_series(700, gaps=[(200, 230)]), report=steps.append)
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert steps[0].done == 0
+    assert steps[-1].done == steps[-1].total

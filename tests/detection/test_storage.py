@@ -136,7 +136,7 @@ def test_a_missing_file_is_named(saved, name):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"nowhere: not a whole detector folder"):
+    with pytest.raises(ModelError, match=r"nowhere: there is no such folder: give one that"):
         Detector.load(tmp_path / "nowhere")
 
 

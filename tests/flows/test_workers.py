@@ -39,7 +39,7 @@ def test_another_clone_trains_and_a_killed_worker_is_replaced(server: Server, tm
     server.worker("cpu", here)
     lost = server.worker("gpu", there)
     retraining = server.start("retrain/retrain", reason="a test")
-    wait_until(lambda: "epoch 2/" in server.log("worker-gpu"), 240, "training to begin on the other clone")
+    wait_until(lambda: "epoch 2 of" in server.log("worker-gpu"), 240, "training to begin on the other clone")
     kill_tree(lost)
     server.worker("gpu", there)
     assert server.ended(retraining, 600) == "Completed"

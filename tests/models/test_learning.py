@@ -233,10 +233,15 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_byte_and_another_other
     assert twice[0][1] == twice[1][1]
 
 
-def test_the_loss_curve_has_a_row_an_epoch_and_each_is_reported_in_turn(twice):
+def test_the_loss_curve_has_a_row_an_epoch_and_each_batch_is_reported_in_turn(twice):
     _, epochs, reported, _ = twice[0]
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
-    assert reported == epochs
+    n_batches = len(epochs) * SETTINGS["steps_per_epoch"]
+    assert sorted({step.done for step in reported}) == list(range(n_batches + 1))
+    assert {(step.work, step.total) for step in reported} == {("training", n_batches)}
+    notes = list(dict.fromkeys(step.note for step in reported))
+    assert [note.partition(":")[0] for note in notes] == ["", *(f"epoch {k} of at most 3" for k in (1, 2, 3))]
+    assert f"loss {epochs[-1].loss:.4f}, held-out {epochs[-1].held_out_loss:.4f}" in notes[-1]
     rates = [epoch.learning_rate for epoch in epochs]
     assert rates == sorted(rates, reverse=True)  # the warm-up lies within the first epoch
     assert 0 < rates[-1] < rates[0] <= SETTINGS["learning_rate"]

@@ -13,11 +13,11 @@ import typer
 
 from offbeat.cli.compare import compare
 from offbeat.cli.detect import calibrate, score
+from offbeat.cli.failures import failures_in_words, without_debug
 from offbeat.cli.learn import Stage, run, summary, train
 from offbeat.cli.operate import alarms, feedback, ingest, models, promote, recalibrate, rollback
 from offbeat.cli.readings import fetch, simulate, validate
 from offbeat.cli.watch import watch
-from offbeat.errors import OffbeatError
 
 __all__ = ["Stage", "app", "main"]
 
@@ -37,21 +37,11 @@ for command in (
 
 
 def main() -> None:
-    """Run the command; an error that a person can mend is printed in one paragraph, without a traceback."""
-    debug = "--debug" in sys.argv
-    if debug:
-        sys.argv.remove("--debug")
+    """Run the command; what goes wrong is told in one paragraph, with --debug (wherever it stands) in a traceback."""
+    arguments, debug = without_debug(sys.argv[1:])
     logging.getLogger("offbeat").setLevel(logging.ERROR)  # the commands print the warnings themselves
-    try:
-        app()
-    except (OffbeatError, OSError) as error:
-        if debug:
-            raise
-        remedy = "" if isinstance(error, OffbeatError) else " (nothing was half-written: mend it and run again)"
-        typer.echo(f"error: {error}{remedy}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with failures_in_words("offbeat", debug=debug):
+        app(args=arguments)
 
 
 def _show_version(wanted: bool) -> None:
@@ -65,5 +55,6 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # `main` takes it
 ) -> None:
     """Take the options that stand before a command."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from offbeat.cli.bars import shown
 from offbeat.cli.inputs import native_chatter_muted, read
-from offbeat.cli.learn import progress
-
-if TYPE_CHECKING:
-    from offbeat.models.learning import Epoch
 
 Other = Annotated[
     list[str] | None,
@@ -44,6 +40,7 @@ def compare(
 
     from offbeat.choice import check_settings, compare_settings, settings_of
     from offbeat.files import new_file
+    from offbeat.progress import Step
     from offbeat.reporting import check_out
     from offbeat.tables import markdown_table, text_table
     from offbeat.training import load_trainer
@@ -53,16 +50,12 @@ def compare(
     if out is not None:
         check_out(out, readings, suffixes=(".md",))
     prepare = next(iter(settings.values())).prepare
-    folder = read(readings, prepare.period, prepare.max_gap)
-    with native_chatter_muted():
-        load_trainer()
-    names = list(settings)
-
-    def report(name: str) -> Callable[[Epoch], None]:
-        typer.echo(f"candidate {names.index(name) + 1} of {len(names)}: {name}", err=True)
-        return progress(settings[name].train.epochs)
-
-    comparison = compare_settings(folder, settings, seed, report=report)
+    with shown() as report:
+        folder = read(readings, prepare.period, prepare.max_gap, report)
+        with native_chatter_muted():
+            report(Step("loading TensorFlow", 0, 1, "libraries"))
+            load_trainer()
+        comparison = compare_settings(folder, settings, seed, report=report)
     blocks = comparison.blocks()
     typer.echo("\n\n".join(fill(b, 118) if isinstance(b, str) else text_table(b, right_from=2) for b in blocks))
     if out is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from offbeat.cli.bars import shown
 from offbeat.cli.inputs import Change, read
 from offbeat.errors import ParamsError
 
@@ -22,13 +23,18 @@ def score(
     """
     from offbeat.detection.detector import Detector
     from offbeat.detection.reading import read_for
+    from offbeat.progress import parts
     from offbeat.reporting import check_out, events_table, write_scores
 
     if out is not None:
         check_out(out, readings)
     detector = Detector.load(model)
-    folder = read_for(detector, lambda period: read(readings, period, detector.max_gap), lambda found: found.series)
-    results = [detector.score(series) for series in folder.series]
+    with shown() as report:
+        folder = read_for(
+            detector, lambda period: read(readings, period, detector.max_gap, report), lambda found: found.series
+        )
+        reports = parts(report, "scoring", [series.n_timesteps for series in folder.series])
+        results = [detector.score(series, report=part) for series, part in zip(folder.series, reports, strict=True)]
     typer.echo(events_table(results))
     if out is not None:
         write_scores(out, results)
@@ -51,6 +57,7 @@ def calibrate(
     from offbeat.detection.reading import read_for
     from offbeat.detection.storage import check_directory
     from offbeat.params import parse_changes
+    from offbeat.progress import counted
     from offbeat.reporting import threshold_lines
 
     check_directory(out)
@@ -58,10 +65,13 @@ def calibrate(
     if set(changes) - {"calibrate"}:
         raise ParamsError(f"only parameters of calibrate can change without training, got {', '.join(changes)}")
     detector = Detector.load(model)
-    folder = read_for(detector, lambda period: read(readings, period, detector.max_gap), lambda found: found.series)
-    for series in folder.series:
-        labelled, excluded, doubtful = folder.masks(series)
-        known = ~(excluded | doubtful)
-        detector.calibrate(series, normal=known, labelled=labelled & known, **changes.get("calibrate", {}))
+    with shown() as report:
+        folder = read_for(
+            detector, lambda period: read(readings, period, detector.max_gap, report), lambda found: found.series
+        )
+        for series in counted(folder.series, report, "calibrating", "machines"):
+            labelled, excluded, doubtful = folder.masks(series)
+            known = ~(excluded | doubtful)
+            detector.calibrate(series, normal=known, labelled=labelled & known, **changes.get("calibrate", {}))
     detector.save(out)
     typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))

@@ -14,6 +14,7 @@ import typer
 from offbeat.errors import ReadingsError
 
 if TYPE_CHECKING:
+    from offbeat.progress import Report
     from offbeat.readings.frames import Period
 
 Root = Annotated[
@@ -33,22 +34,24 @@ def params_of(path: Path | None, changes: Sequence[str] = ()) -> Any:
     return load_params(path, parse_changes(changes))
 
 
-def read(paths: list[Path], period: Period | None, max_gap: int) -> Any:
+def read(paths: list[Path], period: Period | None, max_gap: int, report: Report) -> Any:
     """Return one Folder of a folder of readings, or of files."""
+    from offbeat.progress import counted
     from offbeat.readings.folder import Folder, alike, read_folder, read_readings
 
     for path in paths:
         if not path.exists():
             raise ReadingsError(f"{path} does not exist")
     if len(paths) == 1 and paths[0].is_dir():
-        return read_folder(paths[0], period=period, max_gap=max_gap)
+        return read_folder(paths[0], period=period, max_gap=max_gap, report=report)
     twice = {path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}
     if twice:
         raise ReadingsError(f"asset '{min(twice)}' is given twice: a file's name is its machine's, so name each once")
     for path in paths:
         if path.is_dir():
             raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
-    return Folder(tuple(alike([read_readings(path, period=period, max_gap=max_gap) for path in paths])))
+    files = counted(paths, report, "reading", "files")
+    return Folder(tuple(alike([read_readings(path, period=period, max_gap=max_gap) for path in files])))
 
 
 @contextmanager

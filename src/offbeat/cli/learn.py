@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from offbeat.cli.bars import shown
 from offbeat.cli.inputs import Change, ParamsFile, Root, native_chatter_muted, params_of, read
-
-if TYPE_CHECKING:
-    from offbeat.models.learning import Epoch
 
 
 class Stage(StrEnum):
@@ -33,13 +29,15 @@ def run(stage: Stage, root: Root = Path()) -> None:
     from importlib import import_module
 
     from offbeat.params import load_params
+    from offbeat.progress import Step
 
     section = getattr(load_params(root / "params.yaml"), stage.value)
-    with native_chatter_muted():
-        module = import_module(f"offbeat.stages.{stage.value}")
-    more: dict[str, Any] = {"report": progress(section.epochs)} if stage is Stage.train else {}
-    for line in module.run(section, root=root, **more):
-        typer.echo(line)
+    with shown() as report:
+        with native_chatter_muted():
+            report(Step("loading", 0, 1, "stages"))
+            module = import_module(f"offbeat.stages.{stage.value}")
+        lines = module.run(section, root=root, report=report)
+    typer.echo("\n".join(lines))
 
 
 def summary(root: Root = Path()) -> None:
@@ -66,17 +64,20 @@ def train(
     """
     from offbeat.detection.storage import check_directory
     from offbeat.evaluation.replay import replay_fleet
+    from offbeat.progress import Step
     from offbeat.summary import fit_summary
     from offbeat.training import fit_fleet, load_trainer
 
     loaded = params_of(params, change or [])
-    folder = read(readings, loaded.prepare.period, loaded.prepare.max_gap)
-    with native_chatter_muted():
-        load_trainer()
     check_directory(out)
-    fitted = fit_fleet(folder, loaded, report=progress(loaded.train.epochs))
-    fitted.detector.save(out)
-    replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, loaded.evaluate)
+    with shown() as report:
+        folder = read(readings, loaded.prepare.period, loaded.prepare.max_gap, report)
+        with native_chatter_muted():
+            report(Step("loading TensorFlow", 0, 1, "libraries"))
+            load_trainer()
+        fitted = fit_fleet(folder, loaded, report=report)
+        fitted.detector.save(out)
+        replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, loaded.evaluate, report)
     typer.echo(
         "\n".join(
             [
@@ -86,18 +87,3 @@ def train(
         )
     )
     typer.echo(f"Saved the detector to {out}; use it: offbeat score READINGS --model {out}")
-
-
-def progress(n_epochs: int) -> Callable[[Epoch], None]:
-    """Return a report that prints a line for each epoch, with the time left at most."""
-    begin = time.monotonic()
-
-    def report(epoch: Epoch) -> None:
-        left = (time.monotonic() - begin) / epoch.epoch * (n_epochs - epoch.epoch)
-        line = (
-            f"epoch {epoch.epoch}/{n_epochs}  loss {epoch.loss:.4f}  held-out {epoch.held_out_loss:.4f}  "
-            f"at most {left:.0f} s left"
-        )
-        typer.echo(line, err=True)
-
-    return report

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from offbeat.cli.bars import shown
 from offbeat.cli.inputs import Root
 from offbeat.errors import OffbeatError, ReadingsError
 
@@ -51,14 +52,17 @@ def ingest(root: Root = Path()) -> None:
 
     sources = load_sources(root / "sources.yaml", os.environ)
     if not sources:
-        raise ReadingsError(f"{root / 'sources.yaml'}: lists no source: see docs/ingestion.md")
+        there = "lists no source" if (root / "sources.yaml").exists() else "there is no such file"
+        raise ReadingsError(f"{root / 'sources.yaml'}: {there}: name where readings come from, see docs/ingestion.md")
     with lock_file(lock_path(root, "data"), "offbeat ingest", timeout_s=INGEST_WAIT_S, say=typer.echo):
         restore_directory(root / "data")
         if (root / "data.dvc").exists() and not (root / "data").exists():
             raise ReadingsError(
                 f"{root / 'data'} is not there, but data.dvc has a version of it: dvc pull data.dvc first"
             )
-        typer.echo(str(take_in(root / "data", sources)))
+        with shown() as report:
+            taken = take_in(root / "data", sources, report=report)
+        typer.echo(str(taken))
 
 
 def alarms(

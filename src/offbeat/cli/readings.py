@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from offbeat.cli.bars import shown
 from offbeat.cli.inputs import Change, ParamsFile, params_of
 from offbeat.errors import ReadingsError
 
@@ -27,14 +28,18 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
     loaded = params_of(params, change or [])
     grid: dict[str, Any] = {"period": loaded.prepare.period, "max_gap": loaded.prepare.max_gap}
     window_size = loaded.prepare.window_size or CHOSEN_WINDOWS[0]
-    qualities, errors = assess_folder(directory, **grid, window_size=window_size, min_days=loaded.min_days)
+    with shown() as report:
+        qualities, errors = assess_folder(
+            directory, **grid, window_size=window_size, min_days=loaded.min_days, report=report
+        )
     typer.echo(render(qualities, errors))
     if errors:
         raise typer.Exit(1)
     try:
-        folder = read_folder(directory, **grid)
-        prepare, choice = choose_window(folder, loaded.prepare)
-        prepare_fleet(folder, prepare)
+        with shown() as report:
+            folder = read_folder(directory, **grid, report=report)
+            prepare, choice = choose_window(folder, loaded.prepare)
+            prepare_fleet(folder, prepare)
     except ReadingsError as error:
         raise ReadingsError(f"training would refuse these readings: {error}") from error
     for line in choice:

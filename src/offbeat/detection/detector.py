@@ -24,6 +24,7 @@ from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import Segments, gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
 from offbeat.params import CalibrateParams, Preprocessing, changed
+from offbeat.progress import Report, Step, silent
 from offbeat.readings.messages import length_text
 from offbeat.readings.moments import length_of
 from offbeat.readings.series import Series, series_hash
@@ -106,8 +107,14 @@ class Detector:
         """Timesteps before t whose readings shape the score at t: what a stream must send along."""
         return self.preprocessing.difference + self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
 
-    def score(self, series: Series) -> ScoreResult:
+    def score(self, series: Series, *, report: Report = silent) -> ScoreResult:
         """Score every timestep of a series.
+
+        Parameters
+        ----------
+        series : Series
+        report : callable, optional
+            Takes each `Step`, in timesteps.
 
         Raises
         ------
@@ -124,7 +131,7 @@ class Detector:
                 "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
             )
         calibration = self.assets[series.asset]
-        errors = self.errors(series, calibration.scaling)
+        errors = self.errors(series, calibration.scaling, report)
         return score_result(
             series,
             self.channels,
@@ -170,6 +177,12 @@ class Detector:
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
+        for name, mask in (("normal", normal), ("labelled", labelled)):
+            if mask is not None and mask.shape != (series.n_timesteps,):
+                raise ReadingsError(
+                    f"asset '{series.asset}': {name} has the shape {mask.shape} where the series has "
+                    f"{series.n_timesteps} timesteps: give one truth value for each, on the series' grid (series.index)"
+                )
         events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
         usable = ~events if normal is None else normal & ~events
         known, first = self.assets.get(series.asset), 0
@@ -244,9 +257,10 @@ class Detector:
         reach = self.context + self.delay + 1
         return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=self.period_s)
 
-    def errors(self, series: Series, scaling: Scaling) -> FloatArray:
+    def errors(self, series: Series, scaling: Scaling, report: Report = silent) -> FloatArray:
         """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""
         self._check(series)
+        report(Step("scoring", 0, series.n_timesteps, "timesteps"))
         scaled = scaling.apply(series.in_order(self.channels))
         inputs = np.concatenate([scaled, calendar_code(series.stamps, self.runtime.n_calendar)], axis=1)
         kind = "signed" if self.params.combine == "whitened" else self.params.error
@@ -255,7 +269,9 @@ class Detector:
         def errors_at(starts: IntArray) -> FloatArray:
             windows = gather_windows(inputs, starts, self.window_size)
             readings = windows[:, forecast, : len(self.channels)]
-            return errors_of(readings, self.runtime.estimate(hold_missing(windows)), kind)
+            errors = errors_of(readings, self.runtime.estimate(hold_missing(windows)), kind)
+            report(Step("scoring", int(starts[-1]) + self.window_size, series.n_timesteps, "timesteps"))
+            return errors
 
         return timestep_errors(
             errors_at,

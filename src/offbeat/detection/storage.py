@@ -111,6 +111,8 @@ def card_of(detector: Detector) -> dict[str, Any]:
 
 
 def _checked_files(directory: Path) -> dict[str, bytes]:
+    if not directory.is_dir():
+        raise ModelError(f"{directory}: there is no such folder: give one that `offbeat train` has written")
     try:
         files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, CHECKSUMS)}
     except OSError as error:

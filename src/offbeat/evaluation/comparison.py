@@ -23,6 +23,7 @@ from offbeat.evaluation.replay import UNTRAINED, network_method, pca_method
 from offbeat.evaluation.trial import draw_trials
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.messages import count
 from offbeat.typing import FloatArray
 
@@ -124,7 +125,11 @@ class Comparison:
 
 
 def compare(
-    candidates: Sequence[Candidate], untrained: Detector | None, params: EvaluateParams, seed: int
+    candidates: Sequence[Candidate],
+    untrained: Detector | None,
+    params: EvaluateParams,
+    seed: int,
+    report: Report = silent,
 ) -> Comparison:
     """Compare candidates on the events that each finds, with PCA and an untrained network beside them.
 
@@ -137,6 +142,8 @@ def compare(
     params : EvaluateParams
     seed : int
         Of the injected events: the same seed, the same events.
+    report : callable, optional
+        Takes each `Step`, in rows.
 
     Raises
     ------
@@ -154,7 +161,8 @@ def compare(
     methods = [network_method(one.name, one.detector) for one in candidates]
     methods.append(pca_method(first.detector, first.fleet, params))
     methods += [network_method(UNTRAINED, untrained)] if untrained else []
-    shown = {method.name: show(method, method.name, ground, trials) for method in methods}
+    replayed = counted(methods, report, "comparing", "rows")
+    shown = {method.name: show(method, method.name, ground, trials) for method in replayed}
     ranking = ranked([by_injected(one) for one in shown.values()])
     seconds = {one.name: one.seconds for one in candidates}
     rows = {

@@ -20,6 +20,7 @@ from offbeat.evaluation.replay import Replay, network_method, pca_method
 from offbeat.evaluation.trial import draw_trials
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
+from offbeat.progress import Report, counted, silent
 
 CHALLENGER, CHAMPION, PCA = "challenger", "champion", "pca"
 NAMES = {CHALLENGER: "the challenger", CHAMPION: "the champion", PCA: "PCA"}
@@ -58,7 +59,12 @@ class Verdict:
 
 
 def gate(
-    fleet: Sequence[Prepared], challenger: Detector, champion: Champion | None, params: EvaluateParams, seed: int
+    fleet: Sequence[Prepared],
+    challenger: Detector,
+    champion: Champion | None,
+    params: EvaluateParams,
+    seed: int,
+    report: Report = silent,
 ) -> Verdict:
     """Compare a challenger with the champion and with PCA, and say whether to promote it.
 
@@ -73,6 +79,8 @@ def gate(
     params : EvaluateParams
     seed : int
         Of the injected events: the same seed, the same events.
+    report : callable, optional
+        Takes each `Step`, in methods.
 
     Raises
     ------
@@ -87,7 +95,8 @@ def gate(
     methods = [network_method(CHALLENGER, challenger), pca_method(challenger, fleet, params)]
     if ground.champion is not None:
         methods.append(network_method(CHAMPION, ground.champion.detector))
-    shown = {method.name: show(method, NAMES[method.name], ground, trials) for method in methods}
+    replayed = counted(methods, report, "comparing", "methods")
+    shown = {method.name: show(method, NAMES[method.name], ground, trials) for method in replayed}
     own, theirs = shown[CHALLENGER], shown.get(CHAMPION)
     promote, reason = decide(own.evidence, shown[PCA].evidence, theirs.evidence if theirs else None, stays)
     if theirs is not None and _same(own.replays, theirs.replays):

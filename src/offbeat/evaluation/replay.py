@@ -23,6 +23,7 @@ from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import CalibrateParams, EvaluateParams
 from offbeat.preparation import Prepared
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
@@ -94,7 +95,11 @@ class Replay:
 
 
 def replay_fleet(
-    detector: Detector, untrained: Detector | None, fleet: Sequence[Prepared], params: EvaluateParams
+    detector: Detector,
+    untrained: Detector | None,
+    fleet: Sequence[Prepared],
+    params: EvaluateParams,
+    report: Report = silent,
 ) -> list[Replay]:
     """Replay the test span of every asset with every method, the detector first.
 
@@ -104,6 +109,8 @@ def replay_fleet(
         Calibrated; the second around the network before training, None if there is no such.
     fleet : sequence of Prepared
     params : EvaluateParams
+    report : callable, optional
+        Takes each `Step`, in replays.
 
     Raises
     ------
@@ -119,7 +126,8 @@ def replay_fleet(
     ]
     methods += [method for method in simple if method.name != detector.method]
     stretches = [stretch_of(prepared, params) for prepared in fleet]
-    return [replay(method, stretch) for method in methods for stretch in stretches]
+    pairs = [(method, stretch) for method in methods for stretch in stretches]
+    return [replay(method, stretch) for method, stretch in counted(pairs, report, "evaluating", "replays")]
 
 
 def summarize(replays: Sequence[Replay]) -> dict[str, dict[str, float]]:

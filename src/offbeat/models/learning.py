@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from keras import ops
 from offbeat.detection.windows import gather_windows, hold_missing
 from offbeat.params import TrainParams
 from offbeat.preparation import Lesson
+from offbeat.progress import Report, Step
 from offbeat.typing import FloatArray, IntArray
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -100,23 +100,37 @@ def inputs_and_readings(
     return hold_missing(windows), windows[:, window_size - horizon :, : lesson.n_channels]
 
 
-class _Report(keras.callbacks.Callback):
-    """Hand each finished epoch to `report`."""
+class _Follow(keras.callbacks.Callback):
+    """Keep the loss curve, and report each batch; the note is of the last whole epoch."""
 
-    def __init__(self, report: Callable[[Epoch], None]) -> None:
+    def __init__(self, params: TrainParams, report: Report) -> None:
         super().__init__()
+        self.async_safe = True  # else Keras waits for the losses of every batch, for a callback that takes none
         self.epochs: list[Epoch] = []
-        self._report = report
+        self._params, self._report, self._n_batches, self._note = params, report, 0, ""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras names it
+        self._tell()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._n_batches += 1
+        self._tell()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = Epoch(epoch + 1, float(logs["loss"]), float(logs["val_loss"]), rate)
         self.epochs.append(row)
-        self._report(row)
+        of = f"epoch {row.epoch} of at most {self._params.epochs}"
+        self._note = f"{of}: loss {row.loss:.4f}, held-out {row.held_out_loss:.4f}"
+        self._tell()
+
+    def _tell(self) -> None:
+        total = self._params.epochs * self._params.steps_per_epoch
+        self._report(Step("training", self._n_batches, total, "batches", self._note))
 
 
-def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Callable[[Epoch], None]) -> list[Epoch]:
+def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Report) -> list[Epoch]:
     """Train `model` in place and return its loss curve.
 
     Parameters
@@ -129,24 +143,24 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Calla
         tenth of the steps up, the rest down along a cosine. After `patience` epochs without a better held-out loss
         training stops; the best weights are kept.
     report : callable
-        Takes each finished epoch.
+        Takes each `Step`, in batches.
     """
     keras.utils.set_random_seed(params.seed)
     window_size, horizon = model.input_shape[1], model.output_shape[1]
     optimizer = keras.optimizers.Adam(one_cycle(params), clipnorm=params.clip_norm)
     model.compile(optimizer=optimizer, loss=quantile_loss if params.output == "quantiles" else masked_loss)
-    reporter = _Report(report)
+    follow = _Follow(params, report)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
     model.fit(
         WindowBatches(lesson, window_size, horizon, params),
         validation_data=inputs_and_readings(lesson, lesson.held_out_starts, window_size, horizon),
         validation_batch_size=256,
         epochs=params.epochs,
-        callbacks=[reporter, stop],
+        callbacks=[follow, stop],
         shuffle=False,
         verbose=0,
     )
-    return reporter.epochs
+    return follow.epochs
 
 
 def one_cycle(params: TrainParams) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import keras
@@ -28,6 +27,7 @@ from offbeat.models.linear import linear_inputs, start_linear_part
 from offbeat.models.recurrent import build_autoencoder, build_forecaster
 from offbeat.params import TrainParams
 from offbeat.preparation import Lesson
+from offbeat.progress import Report, silent
 from offbeat.typing import FloatArray
 
 BATCH_SIZE = 256  # windows
@@ -73,9 +73,7 @@ class Trained:
         return float(known.mean()) if len(known) else 0.0
 
 
-def train_model(
-    lesson: Lesson, window_size: int, params: TrainParams, report: Callable[[Epoch], None] | None = None
-) -> Trained:
+def train_model(lesson: Lesson, window_size: int, params: TrainParams, report: Report = silent) -> Trained:
     """Train a network, or fit a simple model at once.
 
     Parameters
@@ -85,7 +83,7 @@ def train_model(
         In timesteps; models of a single row take 1 whatever it is.
     params : TrainParams
     report : callable, optional
-        Takes each finished epoch.
+        Takes each `Step`, in batches.
     """
     if not params.is_trained:
         graph = fitted_graph(lesson, window_size, params)
@@ -94,12 +92,12 @@ def train_model(
     model = _built(lesson, window_size, params)
     untrained_graph, epochs, kept = export_network(model), [], lesson
     _start(model, lesson)
-    epochs = learn(model, lesson, params, report or (lambda _: None))
+    epochs = learn(model, lesson, params, report)
     if params.trim_share:
         kept = trimmed(lesson, Runtime(export_network(model)), params.trim_share)
         model = _built(lesson, window_size, params)
         _start(model, kept)
-        epochs = learn(model, kept, params, report or (lambda _: None))
+        epochs = learn(model, kept, params, report)
     graph = export_network(model)
     n_trimmed = len(lesson.starts) - len(kept.starts)
     return Trained(graph, explained_variance(Runtime(graph), lesson), model, untrained_graph, epochs, n_trimmed)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from offbeat.errors import ReadingsError
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.frames import Period, series_from_frame
 from offbeat.readings.messages import Source, duration_text
 from offbeat.readings.moments import Moment
@@ -65,7 +66,9 @@ class Folder:
         return labelled, excluded, span_mask(series, judged[""]) & ~labelled & ~excluded
 
 
-def read_folder(path: Path, *, period: Period | None = None, max_gap: int = DEFAULT_MAX_GAP) -> Folder:
+def read_folder(
+    path: Path, *, period: Period | None = None, max_gap: int = DEFAULT_MAX_GAP, report: Report = silent
+) -> Folder:
     """Read a folder of readings with its labels, exclusions and splits.
 
     Parameters
@@ -76,6 +79,8 @@ def read_folder(path: Path, *, period: Period | None = None, max_gap: int = DEFA
         and ``splits.csv`` (asset,test_start). Starts and ends both belong to the span; times without a zone are UTC.
     period, max_gap
         As for `Series.from_frame`.
+    report : callable, optional
+        Takes each `Step`, in files.
 
     Returns
     -------
@@ -87,7 +92,8 @@ def read_folder(path: Path, *, period: Period | None = None, max_gap: int = DEFA
         If a file cannot be used, the assets differ in channels, kind of index or period, or a span does not fit.
     """
     path = Path(path)
-    series = alike([read_readings(file, period=period, max_gap=max_gap) for file in reading_files(path)])
+    files = counted(reading_files(path), report, "reading", "files")
+    series = alike([read_readings(file, period=period, max_gap=max_gap) for file in files])
     labels, label_notes = read_spans(path / "labels.csv", series)
     exclude, exclude_notes = read_spans(path / "exclude.csv", series)
     alarms, alarm_notes = read_alarms(path / "alarms.csv", series)

@@ -20,6 +20,7 @@ import numpy as np
 
 from offbeat.errors import ReadingsError, StageError
 from offbeat.files import new_directory, recover_directory, write_json
+from offbeat.progress import Report, Step, counted, silent
 from offbeat.readings.folder import READINGS_SUFFIXES, read_frame, reading_files
 from offbeat.readings.layout import write_frame
 from offbeat.readings.merging import Counts, merge
@@ -69,7 +70,7 @@ class Ingestion:
         return "\n".join(lines)
 
 
-def ingest(directory: Path, sources: Sequence[ReadingsSource]) -> Ingestion:
+def ingest(directory: Path, sources: Sequence[ReadingsSource], *, report: Report = silent) -> Ingestion:
     """Merge what is new in the sources into a data folder.
 
     Parameters
@@ -78,6 +79,8 @@ def ingest(directory: Path, sources: Sequence[ReadingsSource]) -> Ingestion:
         The data folder; made if it is missing. ``readings/`` and ``ingested.json`` in it change, all else stays.
     sources : sequence of ReadingsSource
         With names of their own; where two give the same reading, the later one wins.
+    report : callable, optional
+        Takes each `Step`: first in rows, of which nobody knows how many come, then in machines.
 
     Returns
     -------
@@ -103,9 +106,9 @@ def ingest(directory: Path, sources: Sequence[ReadingsSource]) -> Ingestion:
         recover_directory(directory)
         state = _read_state(directory)
         spool = Spool(workshop / "spool")
-        new_state, refused = _pull(sources, state, spool)
+        new_state, refused = _pull(sources, state, spool, report)
         files = _files(directory) if spool.assets else {}
-        counts = _merge_all(files, spool, workshop / "readings")
+        counts = _merge_all(files, spool, workshop / "readings", report)
         changed = new_state != state or any(one.changes for one in counts.values())
         if changed:
             with new_directory(directory) as fresh:
@@ -166,12 +169,13 @@ def _read_state(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def _pull(
-    sources: Sequence[ReadingsSource], state: Mapping[str, Mapping[str, Any]], spool: Spool
+    sources: Sequence[ReadingsSource], state: Mapping[str, Mapping[str, Any]], spool: Spool, report: Report
 ) -> tuple[dict[str, dict[str, Any]], list[Refused]]:
     """Spool what is new in every source; return the state that is true once it is in data/, and what was refused."""
     new_state = {name: dict(one) for name, one in state.items()}
-    refused = []
+    refused, n_rows = [], 0
     for source in sources:
+        report(Step(f"reading source {source.name}", n_rows, None, "rows"))
         marks: dict[str, Any] = {}
         for batch in source.pull(state.get(source.name, {})):
             marks |= batch.mark
@@ -180,6 +184,8 @@ def _pull(
             elif len(batch.frame):
                 origin = f"source {source.name!r}, {batch.origin}"
                 spool.add(batch.asset, origin, checked(batch.frame, batch.asset, origin))
+                n_rows += len(batch.frame)
+                report(Step(f"reading source {source.name}", n_rows, None, "rows"))
         if marks:
             # as JSON gives it back, so that it can be compared with the one that was read
             new_state[source.name] = {**new_state.get(source.name, {}), **json.loads(json.dumps(marks))}
@@ -198,12 +204,12 @@ def _files(directory: Path) -> dict[str, Path]:
     return {path.stem: path for path in reading_files(directory)}
 
 
-def _merge_all(files: Mapping[str, Path], spool: Spool, folder: Path) -> dict[str, Counts]:
+def _merge_all(files: Mapping[str, Path], spool: Spool, folder: Path, report: Report) -> dict[str, Counts]:
     """Merge each asset's new readings into its known ones; the files that change are written to `folder`."""
     folder.mkdir()
     counts: dict[str, Counts] = {}
     model = _known(next(iter(files.values()))).head if files and not set(spool.assets) <= set(files) else None
-    for asset in spool.assets:
+    for asset in counted(spool.assets, report, "merging", "machines"):
         known = _known(files[asset]) if asset in files else None
         pieces = spool.pieces(asset)
         model = model or pieces[0].head

@@ -14,6 +14,7 @@ import pandas as pd
 
 from offbeat.detection.events import events_of
 from offbeat.errors import ReadingsError
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.channel_quality import GRADES, LIMITS, ChannelQuality, assess_channel
 from offbeat.readings.folder import Folder, alike, read_readings, reading_files
 from offbeat.readings.frames import Period
@@ -115,6 +116,7 @@ def assess_folder(
     max_gap: int = DEFAULT_MAX_GAP,
     window_size: int | None = None,
     min_days: float | None = None,
+    report: Report = silent,
 ) -> tuple[list[AssetQuality], list[str]]:
     """Assess every asset of a folder; what cannot be read is told and does not stop the rest.
 
@@ -124,6 +126,8 @@ def assess_folder(
         As for `read_folder`.
     window_size, min_days
         As for `assess`.
+    report : callable, optional
+        Takes each `Step`, in files.
 
     Returns
     -------
@@ -138,7 +142,7 @@ def assess_folder(
     """
     path = Path(path)
     series, errors, unread = [], [], []
-    for file in reading_files(path):
+    for file in counted(reading_files(path), report, "reading", "files"):
         try:
             series.append(read_readings(file, period=period, max_gap=max_gap))
         except ReadingsError as error:

@@ -44,10 +44,11 @@ def whole(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such file"
         raise StageError(
-            f"{path}: missing or damaged ({type(error).__name__}: {reason}): "
-            "run the stages before this one again, `dvc repro`"
+            f"{path}: missing or damaged ({reason}): run the stages before this one again, `dvc repro`"
         ) from error
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.lineage import lineage_of
 from offbeat.params import CalibrateSection, PrepareParams, TrainParams
+from offbeat.progress import Report, silent
 from offbeat.reporting import threshold_lines
 from offbeat.stages.artifacts import DETECTOR, MODEL, PREPARED, read_json, read_prepared, whole
 
 
-def run(calibrate: CalibrateSection, *, root: Path) -> list[str]:
+def run(calibrate: CalibrateSection, *, root: Path, report: Report = silent) -> list[str]:
     """Calibrate and save the detector; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
     prepare = PrepareParams.model_validate(card["prepare"])
@@ -22,6 +23,6 @@ def run(calibrate: CalibrateSection, *, root: Path) -> list[str]:
     with whole(root / MODEL / "model.onnx"):
         graph = (root / MODEL / "model.onnx").read_bytes()
         detector = assemble(graph, fleet, prepare, params, lineage)
-    calibrate_fleet(detector, fleet)
+    calibrate_fleet(detector, fleet, report)
     detector.save(root / DETECTOR)
     return threshold_lines(detector, list(detector.assets))

@@ -14,6 +14,7 @@ from offbeat.evaluation.replay import UNTRAINED, Replay, replay_fleet, summarize
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
+from offbeat.progress import Report, parts, silent
 from offbeat.readings.messages import count
 from offbeat.stages.artifacts import (
     DETECTOR,
@@ -30,18 +31,19 @@ from offbeat.stages.artifacts import (
 CURVE_POINTS = 50
 
 
-def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
+def run(evaluate: EvaluateParams, *, root: Path, report: Report = silent) -> list[str]:
     """Evaluate on the test spans; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
     detector = Detector.load(root / DETECTOR)
     prepare = PrepareParams.model_validate(card["prepare"])
-    untrained = _untrained(root, detector, fleet, prepare)
-    replays = replay_fleet(detector, untrained, fleet, evaluate)
+    untrained = _untrained(root, detector, fleet, prepare, report)
+    replays = replay_fleet(detector, untrained, fleet, evaluate, report)
     baselines = summarize(replays)
     own = baselines.pop(detector.method)
     with new_directory(root / SCORES) as scratch:
-        for prepared in fleet:
-            _write_scores(scratch, detector, prepared)
+        reports = parts(report, "scoring", [prepared.series.n_timesteps for prepared in fleet])
+        for prepared, part in zip(fleet, reports, strict=True):
+            _write_scores(scratch, detector, prepared, part)
     write_csv(
         root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), _curves(fleet, replays, detector.method)
     )
@@ -61,7 +63,9 @@ def run(evaluate: EvaluateParams, *, root: Path) -> list[str]:
     return [f"{found}; VUS-PR {own['vus_pr']:.3f}{beside}"]
 
 
-def _untrained(root: Path, detector: Detector, fleet: list[Prepared], prepare: PrepareParams) -> Detector | None:
+def _untrained(
+    root: Path, detector: Detector, fleet: list[Prepared], prepare: PrepareParams, report: Report
+) -> Detector | None:
     """Return the detector around the network before training, calibrated; None if the model is no network."""
     with whole(root / MODEL / "train.json"):
         if not TrainParams.model_validate(read_json(root / MODEL / "train.json")).is_trained:
@@ -69,12 +73,12 @@ def _untrained(root: Path, detector: Detector, fleet: list[Prepared], prepare: P
     path = root / MODEL / "untrained.onnx"
     with whole(path):
         untrained = assemble(path.read_bytes(), fleet, prepare, detector.params, detector.lineage)
-    calibrate_fleet(untrained, fleet)
+    calibrate_fleet(untrained, fleet, report, f"calibrating {UNTRAINED}")
     return untrained
 
 
-def _write_scores(directory: Path, detector: Detector, prepared: Prepared) -> None:
-    frame = detector.score(prepared.series).to_frame()
+def _write_scores(directory: Path, detector: Detector, prepared: Prepared, report: Report) -> None:
+    frame = detector.score(prepared.series, report=report).to_frame()
     frame["labelled"] = prepared.labelled
     frame["test"] = np.arange(len(frame)) >= prepared.split.test[0]
     frame.to_parquet(directory / f"{prepared.series.asset}.parquet")

@@ -7,15 +7,16 @@ from pathlib import Path
 from offbeat.lineage import data_hash
 from offbeat.params import PrepareSection
 from offbeat.preparation import preparation_notes, prepare_fleet
+from offbeat.progress import Report, silent
 from offbeat.readings.folder import read_folder
 from offbeat.readings.moments import step_json
 from offbeat.stages.artifacts import PREPARED, write_prepared
 from offbeat.window_choice import choose_window
 
 
-def run(prepare: PrepareSection, *, root: Path) -> list[str]:
+def run(prepare: PrepareSection, *, root: Path, report: Report = silent) -> list[str]:
     """Prepare every asset of `data/`; return what to tell the person who runs it."""
-    folder = read_folder(root / "data", period=prepare.period, max_gap=prepare.max_gap)
+    folder = read_folder(root / "data", period=prepare.period, max_gap=prepare.max_gap, report=report)
     params, choice = choose_window(folder, prepare)
     fleet = prepare_fleet(folder, params)
     first = fleet[0].series

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.models.network import Trained, train_model
 from offbeat.params import TrainParams
 from offbeat.preparation import laid_end_to_end
+from offbeat.progress import Report, silent
 from offbeat.reporting import learning_warning
 from offbeat.stages.artifacts import MODEL, PREPARED, read_prepared
 
-if TYPE_CHECKING:
-    from offbeat.models.learning import Epoch
 
-
-def run(train: TrainParams, *, root: Path, report: Callable[[Epoch], None] | None = None) -> list[str]:
+def run(train: TrainParams, *, root: Path, report: Report = silent) -> list[str]:
     """Train on the prepared windows; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
     trained = train_model(laid_end_to_end(fleet, train.calendar), card["prepare"]["window_size"], train, report)
