@@ -78,11 +78,25 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
-class Replay:
-    """One method on one asset: scores and alarms (T,) of a stretch, threshold, and metrics of the rows that count.
+class Judged:
+    """Labelled events and alarms among the rows that count, as rows [start, stop) of the series, and which met.
 
-    `found` (n_events,) tells which of the labelled events have an alarm.
+    Attributes
+    ----------
+    events, alarms : ndarray of shape (n, 2), int
+    found, on_event : ndarray of shape (n,), bool
+        Which events have an alarm, and which alarms touch an event; the others are false.
     """
+
+    events: IntArray
+    found: BoolArray
+    alarms: IntArray
+    on_event: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """One method on one asset: scores and alarms (T,) of a stretch, threshold, metrics of the rows that count."""
 
     method: str
     asset: str
@@ -90,7 +104,22 @@ class Replay:
     alarms: BoolArray
     threshold: Threshold
     metrics: dict[str, float]
-    found: BoolArray
+    judged: Judged
+
+    @property
+    def found(self) -> BoolArray:
+        """Which of the labelled events (n_events,) have an alarm."""
+        return self.judged.found
+
+
+def judge(stretch: Stretch, alarms: BoolArray) -> Judged:
+    """Judge the alarms (T,) of a stretch as its metrics do."""
+    kept = np.flatnonzero(stretch.kept)
+    cuts = _cuts(stretch, kept)
+    events, raised = events_of(stretch.labelled[kept], cuts), events_of(alarms[kept], cuts)
+    return Judged(
+        _in_series(kept, events), overlaps(events, raised), _in_series(kept, raised), overlaps(raised, events)
+    )
 
 
 def replay_fleet(
@@ -169,8 +198,7 @@ def replay(method: Method, stretch: Stretch) -> Replay:
     kept = np.flatnonzero(stretch.kept)
     cuts = _cuts(stretch, kept)
     metrics = _test_metrics(stretch, kept, cuts, scores, alarms) | _promise(threshold, method.params, series.period_s)
-    found = overlaps(events_of(stretch.labelled[kept], cuts), events_of(alarms[kept], cuts))
-    return Replay(method.name, series.asset, scores, alarms, threshold, metrics, found)
+    return Replay(method.name, series.asset, scores, alarms, threshold, metrics, judge(stretch, alarms))
 
 
 _Raw = Callable[[Prepared, Series], FloatArray]
@@ -225,6 +253,11 @@ def _cuts(stretch: Stretch, rows: IntArray) -> IntArray:
     """Return where events must not run on among the kept rows: over unlabelled rows that were left out."""
     unlabelled = np.cumsum(~stretch.labelled)
     return np.flatnonzero(np.r_[True, unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]])
+
+
+def _in_series(kept: IntArray, events: IntArray) -> IntArray:
+    """Return events of the kept rows as rows of the series; what was left out in their middle belongs to them."""
+    return np.stack([kept[events[:, 0]], kept[events[:, 1] - 1] + 1], axis=1)
 
 
 def _promise(threshold: Threshold, params: CalibrateParams, period_s: float | None) -> dict[str, float]:

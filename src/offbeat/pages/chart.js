@@ -7,13 +7,15 @@ Offbeat.timeline(element, data, options) -> chart
     data = {
       isTime: true,             timestamps are times; false: they are positions of an integer index
       timestamps: [...],        (n) ascending; times in milliseconds since 1970 (UTC) or as texts that Date.parse reads
+      step: 600000,             optional: from one timestep to the next; by default the least distance of two
       scores: [...],            (n) numbers, null where there is none; leave it out to draw readings alone
       threshold: 3.2,           null or absent: none
       channels: ["flow", ...],  (f)
       readings: [[...], ...],   (f) lists of n numbers or nulls, a list for each channel
       estimates: [[...], ...],  optional, alike: what the model expected instead
       shares: [row, ...],       optional, (n) rows of f shares, or null where there is no alarm
-      alarms: [{first, last, text, isFalse}, ...],   first and last timestep of each; text is shown beside the pointer
+      alarms: [{first, last, text, isFalse, isOutside}, ...],   first and last timestep of each; text is shown beside
+                                the pointer; false ones are hollow, those outside of what is judged are grey
       events: [{first, last, text, isMissed}, ...],  optional: labelled ones
       spans: [{first, name}, ...],                   optional: where the training span and the others begin
     }
@@ -159,14 +161,15 @@ const Offbeat = (() => {
 
   /** Bars of a lane; one that lasts a moment is still two pixels wide. */
   function lane(name, intervals, step, color, hollow) {
+    const tint = (one) => colour(one.isOutside ? "--muted" : color(one));
     return {
       type: "bar", orientation: "h", yaxis: "y", name, width: 0.72,
       base: intervals.map((one) => place(one.first)), x: intervals.map((one) => place(one.last) - place(one.first) + step),
       y: intervals.map(() => name), hoverinfo: "text", textposition: "none",
       text: intervals.map((one) => escaped(shortened(one.text, 120))),
       marker: {
-        color: intervals.map((one) => (hollow(one) ? "rgba(0,0,0,0)" : color(one))),
-        line: { color: intervals.map(color), width: 2 },
+        color: intervals.map((one) => (hollow(one) ? "rgba(0,0,0,0)" : tint(one))),
+        line: { color: intervals.map(tint), width: 2 },
       },
     };
   }
@@ -178,8 +181,8 @@ const Offbeat = (() => {
 
   function traces(data, x, step, n) {
     const alarms = data.alarms || [];
-    const all = [lane("alarms", alarms, step, (one) => colour(one.isFalse ? "--false-alarm" : "--alarm"), (one) => one.isFalse)];
-    if (data.events) all.push(lane("labelled", data.events, step, () => colour("--event"), (one) => one.isMissed));
+    const all = [lane("alarms", alarms, step, (one) => (one.isFalse ? "--false-alarm" : "--alarm"), (one) => one.isFalse)];
+    if (data.events) all.push(lane("labelled", data.events, step, () => "--event", (one) => one.isMissed));
     if (data.scores) {
       const scores = isLog(data) ? data.scores.map((score) => (score > 0 ? score : null)) : data.scores;
       all.push(line(x, scores, "score", colour("--score"), "y2"));
@@ -238,7 +241,7 @@ const Offbeat = (() => {
     for (const one of (data.spans || []).slice(1)) {
       shapes.push({ type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0: place(one.first), x1: place(one.first), line: { color: colour("--muted"), width: 1, dash: "dot" } });
     }
-    if (chosen !== null && (data.alarms || [])[chosen]) shapes.push(band(data.alarms[chosen], colour("--alarm"), 0.2));
+    if (chosen !== null && (data.alarms || [])[chosen]) shapes.push(band(data.alarms[chosen], colour("--alarm"), 0.13));
     return shapes;
   }
 
@@ -274,7 +277,7 @@ const Offbeat = (() => {
 
   function timeline(element, data, options = {}) {
     const x = data.timestamps.map(place);
-    const step = x.length > 1 ? x.reduce((least, value, k) => (k && value > x[k - 1] ? Math.min(least, value - x[k - 1]) : least), Infinity) : 1;
+    const step = data.step || (x.length > 1 ? x.reduce((least, value, k) => (k && value > x[k - 1] ? Math.min(least, value - x[k - 1]) : least), Infinity) : 1);
     const ends = [x[0], x[x.length - 1] + step];
     let shown = [...ends], chosen = null, n = Math.min(options.mostChannels || 8, data.channels.length);
 
