@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from offbeat.detection.detector import Detector
+from offbeat.evaluation.report import SCRIPTS, STYLE, TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
@@ -33,13 +34,14 @@ MAY_IMPORT = {
     "evaluation": {"evaluation", "models", "detection", "readings"},
     "operation": {"operation", "detection", "readings"},
     "serving": {"serving", "detection", "readings"},
+    "pages": {"pages"},
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
 }
 SHARED_BY = {
     "models": {"offbeat.preparation"},
-    "evaluation": {"offbeat.preparation", "offbeat.assembly"},
+    "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
     "serving": {"offbeat.registry"},
 }
 FEW_LIBRARIES = {"readings", "detection", "operation", "serving"}
@@ -147,7 +149,10 @@ def test_the_arguments_of_run_are_the_params_of_the_stage(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_the_deps_of_a_stage_name_every_module_it_imports(stage: str) -> None:
-    wanted = {str(MODULES[name].relative_to(ROOT)) for name in closure(f"offbeat.stages.{stage}")}
+    modules = closure(f"offbeat.stages.{stage}")
+    wanted = {str(MODULES[name].relative_to(ROOT)) for name in modules}
+    if "offbeat.evaluation.report" in modules:
+        wanted |= {f"src/offbeat/pages/{name}" for name in (TEMPLATE, STYLE, *SCRIPTS)}
     listed = {dep for dep in PIPELINE[stage]["deps"] if dep.startswith("src/")}
     assert listed == wanted, f"dvc.yaml, {stage}: add {sorted(wanted - listed)}, drop {sorted(listed - wanted)}"
 
@@ -205,6 +210,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import numpy as np
 from offbeat.detection.detector import Detector
+from offbeat.evaluation.report import SCRIPTS, STYLE, TEMPLATE
 from offbeat.serving import app, current, description, guard
 from offbeat.serving.answers import answer, to_csv
 from offbeat.serving.requests import Limits, to_series

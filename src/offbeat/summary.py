@@ -57,7 +57,7 @@ def summary(metrics: Metrics) -> str:
                 metrics["training"]["explained_variance"],
             ),
             "Next:",
-            "  artifacts/report.html                            # the same and more with pictures: open it in a browser",
+            "  artifacts/report.html                            # the same with pictures: open it in a browser",
             "  source .venv/bin/activate",
             "  offbeat score data --model artifacts/detector    # when, how long, how strong, which channels",
             "  offbeat validate MYDATA                          # your own folder of CSV files",

@@ -174,6 +174,18 @@ const Offbeat = (() => {
     };
   }
 
+  /** Shares of the channels; of the timesteps without an alarm only those beside one, which end its cells. */
+  function heat(data, x) {
+    const { shares, channels } = data;
+    const kept = shares.map((_, i) => i).filter((i) => shares[i] || shares[i - 1] || shares[i + 1]);
+    return {
+      type: "heatmap", x: kept.map((i) => x[i]), yaxis: "y3", y: channels.map((_, k) => k), zmin: 0, zmax: 1, showscale: false,
+      z: channels.map((_, k) => kept.map((i) => (shares[i] ? shares[i][k] : null))), hoverongaps: false,
+      colorscale: [[0, colour("--share-low")], [1, colour("--share-high")]],
+      text: channels.map((name) => kept.map(() => escaped(shortened(name, 40)))), hovertemplate: "%{text}: %{z:.0%}<extra></extra>",
+    };
+  }
+
   const isLog = (data) => {
     const highest = data.scores.reduce((most, score) => (score > most ? score : most), 0);
     return data.threshold > 0 && highest > 12 * data.threshold;
@@ -191,14 +203,7 @@ const Offbeat = (() => {
         all.push({ ...level, hoverinfo: "skip", hovertemplate: undefined });
       }
     }
-    if (data.shares) {
-      all.push({
-        type: "heatmap", x, yaxis: "y3", y: data.channels.map((_, k) => k), zmin: 0, zmax: 1, showscale: false,
-        z: data.channels.map((_, k) => data.shares.map((row) => (row ? row[k] : null))), hoverongaps: false,
-        colorscale: [[0, colour("--share-low")], [1, colour("--share-high")]],
-        text: data.channels.map((name) => x.map(() => escaped(shortened(name, 40)))), hovertemplate: "%{text}: %{z:.0%}<extra></extra>",
-      });
-    }
+    if (data.shares) all.push(heat(data, x));
     data.channels.slice(0, n).forEach((name, k) => {
       all.push(line(x, data.readings[k], name, colour("--reading"), `y${k + 4}`));
       if (data.estimates) all.push(line(x, data.estimates[k], "expected", colour("--estimate"), `y${k + 4}`, { dash: "dot", width: 1.6 }));
