@@ -124,21 +124,33 @@ const Offbeat = (() => {
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--ink") },
   });
 
+  /** Plotly on one element: it works on after a call has returned, and must be done before the element is cleared. */
+  function drawing(element) {
+    let work = Promise.resolve();
+    const also = (more) => { work = Promise.all([work, more]); };
+    return {
+      react: (...given) => also(Plotly.react(element, ...given)),
+      relayout: (change) => also(Plotly.relayout(element, change)),
+      clear: () => work.finally(() => Plotly.purge(element)),
+    };
+  }
+
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false, showTips: false };
 
   function figure(element, draw, label) {
     element.classList.add("chart");
     element.setAttribute("role", "img");
     element.setAttribute("aria-label", label);
+    const drawn = drawing(element);
     const redraw = () => {
       const { data, layout } = draw(colour);
       const axes = Object.keys(layout).filter((key) => /^[xy]axis/.test(key));
       for (const key of new Set([...axes, "xaxis", "yaxis"])) layout[key] = axis(layout[key]);
-      Plotly.react(element, data, themed({ dragmode: false, ...layout }), { ...CONFIG });
+      drawn.react(data, themed({ dragmode: false, ...layout }), CONFIG);
     };
     redraw();
     figures.add(redraw);
-    return { remove: () => { figures.delete(redraw); Plotly.purge(element); } };
+    return { remove: () => { figures.delete(redraw); drawn.clear(); } };
   }
 
   // ---- the timeline ----
@@ -293,6 +305,7 @@ const Offbeat = (() => {
       button("+", "Zoom in", () => zoom(0.5)), button("−", "Zoom out", () => zoom(2)), button("◀", "Earlier", () => move(-0.4)),
       button("▶", "Later", () => move(0.4)), button("Whole span", "Show the whole span", () => show(ends)), more);
     element.replaceChildren(tools, chart);
+    const drawn = drawing(chart);
 
     function yRanges() {
       const [from, to] = [Math.max(firstFrom(x, shown[0]) - 1, 0), Math.min(firstFrom(x, shown[1]) + 1, x.length)];
@@ -317,7 +330,7 @@ const Offbeat = (() => {
       for (const [key, range] of Object.entries(yRanges())) layout[key.replace(".range", "")].range = range;
       more.hidden = data.channels.length <= (options.mostChannels || 8);
       more.textContent = n < data.channels.length ? `All ${data.channels.length} channels` : "Fewer channels";
-      Plotly.react(chart, traces(data, x, step, n), themed(layout), CONFIG);
+      drawn.react(traces(data, x, step, n), themed(layout), CONFIG);
     }
 
     function show([first, last]) {
@@ -326,7 +339,7 @@ const Offbeat = (() => {
       const width = Math.min(last - first, ends[1] - ends[0]);
       first = Math.min(Math.max(first, ends[0]), ends[1] - width);
       shown = [first, first + width];
-      Plotly.relayout(chart, { "xaxis.range": [...shown], ...yRanges() });
+      drawn.relayout({ "xaxis.range": [...shown], ...yRanges() });
     }
     const zoom = (factor) => { const [a, b] = shown, middle = (a + b) / 2, half = (factor * (b - a)) / 2; show([middle - half, middle + half]); };
     const move = (part) => { const by = part * (shown[1] - shown[0]); show([shown[0] + by, shown[1] + by]); };
@@ -357,8 +370,8 @@ const Offbeat = (() => {
       show: (first, last) => { const [a, b] = [place(first), place(last) + step], room = Math.max(b - a, 24 * step); show([a - room, b + room]); },
       whole: () => show(ends),
       range: () => [...shown],
-      select: (k) => { chosen = k; Plotly.relayout(chart, { shapes: bands(data, step, chosen) }); },
-      remove: () => { figures.delete(draw); Plotly.purge(chart); element.replaceChildren(); },
+      select: (k) => { chosen = k; drawn.relayout({ shapes: bands(data, step, chosen) }); },
+      remove: () => { figures.delete(draw); drawn.clear(); element.replaceChildren(); },
     };
   }
 

@@ -9,6 +9,7 @@
     found: ["on a labelled event", "is-alarm"], false: ["false alarm", "is-false"], missed: ["missed event", "is-missed"],
     outside: ["not judged: before the test span, or excluded", ""],
   };
+  let turns = 0; // assets asked for; only the last one is shown
   let shown = null; // {k, block, chart, places: [], parts: [...]}: the asset in sight
 
   // ---- addresses ----
@@ -29,7 +30,12 @@
 
   async function follow() {
     const { k, isAsset, place } = addressed();
-    if (!shown || shown.k !== k) await showAsset(k);
+    const turn = ++turns;
+    if (!shown || shown.k !== k) {
+      const block = JSON.parse(await Offbeat.inflate(find(`asset-${k}`).textContent));
+      if (turn !== turns) return;
+      showAsset(k, block);
+    }
     if (place !== null && shown.block.places[place]) showPlace(place);
     else closePlace();
     if (isAsset) find(place !== null ? "timeline" : "asset").scrollIntoView();
@@ -47,11 +53,10 @@
 
   // ---- an asset ----
 
-  async function showAsset(k) {
-    if (shown) [shown.chart, ...shown.parts].forEach((part) => part && part.remove());
+  function showAsset(k, block) {
     closePlace();
+    if (shown) [shown.chart, ...shown.parts].forEach((part) => part.remove());
     const asset = data.assets[k];
-    const block = JSON.parse(await Offbeat.inflate(find(`asset-${k}`).textContent));
     shown = { k, asset, block, chart: null, parts: [], place: null };
     document.querySelectorAll("#assets tr[data-asset]").forEach((row) => {
       if (Number(row.dataset.asset) === k) row.setAttribute("aria-current", "true");
@@ -212,8 +217,8 @@
   const addressChanged = new Promise((resolve) => addEventListener("hashchange", resolve, { once: true }));
   if (!addressed().isAsset) await Promise.race([near(find("asset")), addressChanged]);
   Offbeat.run(await Offbeat.inflate(find("plotly").textContent));
+  addEventListener("hashchange", follow); // before the first, which may still be at work when the address changes
   await follow();
-  addEventListener("hashchange", follow);
   document.documentElement.dataset.ready = "pictures";
   near(find("loss")).then(() => Parts.loss(data));
 })();
