@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
+
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.evaluation.replay import replay_fleet
 from offbeat.evaluation.report import Evaluated
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder
+from offbeat.readings.series import Series
 from offbeat.readings.spans import Span
 
 PARAMS = load_params(
@@ -40,6 +44,20 @@ def evaluated_of(graph, series, *, labels=(), exclude=(), epochs=EPOCHS, doubts=
     calibrate_fleet(detector, fleet)
     replays = replay_fleet(detector, None, fleet, PARAMS.evaluate)
     return Evaluated(detector, PARAMS.train, fleet, replays, list(epochs), 0.9, list(doubts))
+
+
+def humming(asset, seed, n=400, *, channels=("flow", "speed", "temp"), timed=True, missing=0.0, gaps=()):
+    """Return readings of a machine that hums, ten minutes apart or numbered from 7."""
+    rng, n_channels = np.random.default_rng(seed), len(channels)
+    values = (
+        50 + np.sin(np.arange(n)[:, None] / np.linspace(5, 14, n_channels)) + 0.1 * rng.standard_normal((n, n_channels))
+    )
+    values[rng.random((n, n_channels)) < missing] = np.nan
+    index = pd.date_range("2026-01-05 00:10", periods=n, freq="10min") if timed else pd.RangeIndex(7, 7 + n)
+    kept = np.ones(n, dtype=bool)
+    for start, stop in gaps:
+        kept[start:stop] = False
+    return Series.from_frame(pd.DataFrame(values, index, list(channels))[kept], asset, period="10min" if timed else 1)
 
 
 def with_fault(series, start, stop, by=8.0):

@@ -210,7 +210,6 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import numpy as np
 from offbeat.detection.detector import Detector
-from offbeat.evaluation.report import SCRIPTS, STYLE, TEMPLATE
 from offbeat.serving import app, current, description, guard
 from offbeat.serving.answers import answer, to_csv
 from offbeat.serving.requests import Limits, to_series

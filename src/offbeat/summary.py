@@ -100,7 +100,7 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
         if None in (own, other["vus_pr"]) or not other["vus_pr"] > own - CLOSE:  # never true of NaN
             continue
         how = "ranks at least as well" if other["vus_pr"] >= own else "comes close"
-        yield f"{name} {how}: VUS-PR {other['vus_pr']:.3f} against {own:.3f}"
+        yield f"{name} {how}: VUS-PR {other['vus_pr']:.3f} against {own:.3f}; is this model worth its cost?"
     for unit in UNITS:
         realised, promised = fleet.get(f"false_alarms_per_{unit}"), fleet.get(f"promised_false_alarms_per_{unit}")
         if realised and promised and realised > 2 * promised:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,12 +53,3 @@ def open_page(browser):
         assert outside == []
         assert page.complaints == []
         page.close()
-
-
-def wait_until(rule, seconds=20.0):
-    """Return what `rule` returns as soon as it is true; fail if it does not become so."""
-    deadline = time.monotonic() + seconds
-    while not (found := rule()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-    return found

@@ -1,43 +1,44 @@
 """The evaluation page in a browser: it asks for nothing, shows names as text, follows clicks, keys and links."""
 
 import re
+import runpy
+from pathlib import Path
 
 import pytest
-from evaluated import evaluated_of, with_fault
+from evaluated import evaluated_of, humming, with_fault
 
 from offbeat.evaluation.report import write_report
+from offbeat.models.classical import moving_average_graph
+from offbeat.readings.features import feature_names
 
-N = 400
-FAULT, ALARM, MISSED = (340, 352), (362, 368), (384, 388)
+ROOT = Path(__file__).resolve().parents[2]
+FAULT, ALARM, MISSED = (336, 346), (362, 368), (390, 394)
 NAME = "</script><img src=x onerror=alert(1)> & 'é' \"漢字 имя\" ${x} %{y} <b>" + "x" * 150
 CHANNEL = "<b>flow</b> & <a href='x'>m³/h</a> %{y} \"漢\""
 
 
 @pytest.fixture(scope="module")
-def address(graph, tmp_path_factory):
-    """Page of two machines: the name of one is markup, its fault is found; of the other nothing is labelled."""
-    import dataclasses
+def write_page(tmp_path_factory):
+    """Write the page of some series, and return its address."""
 
-    import numpy as np
-    import pandas as pd
+    def write(series, **more):
+        page = tmp_path_factory.mktemp("page") / "report.html"
+        graph = moving_average_graph(8, series[0].n_channels)
+        write_report(page, evaluated_of(graph, series, **more))
+        return page.as_uri()
 
-    from offbeat.readings.series import Series
+    return write
 
-    def series(asset, seed):
-        rng, t = np.random.default_rng(seed), np.arange(N)[:, None]
-        values = np.sin(t / np.array([5.0, 9.0, 14.0])) * [2, 30, 1] + [50, 1400, 40]
-        values = values + rng.standard_normal((N, 3)) * [0.2, 2, 0.1]
-        index = pd.date_range("2026-01-05 00:10", periods=N, freq="10min")
-        made = Series.from_frame(pd.DataFrame(values, index, ["flow", "speed", "temp"]), asset, period="10min")
-        return dataclasses.replace(made, channels=(CHANNEL, "speed", "temp"))
 
-    first = with_fault(with_fault(series(NAME, 0), *FAULT), *ALARM)
+@pytest.fixture(scope="module")
+def address(write_page):
+    """Page of two machines: the name of one is markup, one of its faults is found; of the other nothing is labelled."""
+    channels = (CHANNEL, "speed", "temp")
+    first = with_fault(with_fault(humming(NAME, 0, channels=channels), *FAULT), *ALARM)
     labels = [(NAME, *FAULT), (NAME, *MISSED)]
-    page = tmp_path_factory.mktemp("page") / "report.html"
-    write_report(
-        page, evaluated_of(graph, [first, series("pump-2", 2)], labels=labels, doubts=["<b>random</b> is close"])
+    return write_page(
+        [first, humming("pump-2", 2, channels=channels)], labels=labels, doubts=["<b>random</b> is close"]
     )
-    return page.as_uri()
 
 
 def looked_at(open_page, address, **how):
@@ -175,3 +176,49 @@ def test_the_pictures_follow_a_change_from_light_to_dark(open_page, address):
     before = page.evaluate(line)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"(before) => {line} !== before", arg=before)
+
+
+# --- what is missing --------------------------------------------------------------------------------------------------
+
+
+def test_a_single_numbered_channel_with_holes_and_without_labels_or_training_is_drawn(open_page, write_page):
+    series = humming("only", 1, channels=("x",), timed=False, missing=0.1, gaps=[(50, 90), (200, 204)])
+    series = with_fault(series, 320, 326)
+    page = looked_at(open_page, write_page([series], epochs=[], doubts=[]))
+    assert "nobody can say what it finds" in page.locator("#result").inner_text()
+    assert "Nothing in the figures calls for doubt" in page.locator("#doubts").inner_text()
+    words = page.locator("#asset-words").inner_text()
+    assert "with 1 long gap" in words
+    assert "readings missing" in words
+    assert "without a score" in words
+    assert "no precision and no recall" in page.locator("#figures").inner_text()
+    page.locator("#loss").scroll_into_view_if_needed()
+    page.wait_for_selector("#loss .message")
+    page.locator("#filter").select_option("all")
+    page.locator("#places button").first.click()
+    page.wait_for_selector("#place .chart svg")
+
+
+def test_an_alarm_of_features_of_raw_snapshots_shows_their_bands(open_page, write_page):
+    channels = tuple(feature_names(["drive"], [(0, 1000), (1000, 5000)]))
+    series = with_fault(humming("bearing", 1, channels=channels), *FAULT)
+    page = looked_at(open_page, write_page([series], labels=[("bearing", *FAULT)]))
+    page.locator("#places button.is-alarm").first.click()
+    page.wait_for_selector("#place .chart .barlayer")
+    assert "Spectrum" in page.locator("#place").inner_text()
+    names = page.evaluate("[...document.querySelectorAll('#place .chart')].at(-1).data[0].x")
+    assert names == ["0–1,000 Hz", "1,000–5,000 Hz"]
+
+
+# --- size -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_fifty_assets_of_a_hundred_thousand_timesteps_make_fewer_than_15_mb(open_page, tmp_path):
+    large = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))
+    page = tmp_path / "report.html"
+    write_report(page, large["evaluate"](large["large_fleet"](50, 100_000, 8)))
+    assert page.stat().st_size < 15e6
+    tab = looked_at(open_page, page.as_uri())
+    assert "no extreme is left out" in tab.locator("#asset-words").inner_text()
+    assert tab.evaluate("document.querySelector('#timeline .chart').data.length") > 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from offbeat.preparation import Prepared
 TEMPLATE, STYLE = "report.html", "style.css"
 SCRIPTS = ("chart.js", "report_parts.js", "report_figures.js", "report.js")
 CURVE_POINTS = 50
+MOST_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +133,20 @@ def _head(evaluated: Evaluated, assets: list[dict[str, Any]]) -> Any:
             "step": on_axis(first.step, first.is_time),
             "unit": rate_unit(own),
             "about": about(evaluated.train, detector, fleet, own, evaluated.explained_variance),
-            "doubts": list(evaluated.doubts),
+            "doubts": [*evaluated.doubts, *_broken(assets)],
             "methods": methods,
             "epochs": [list(epoch) for epoch in evaluated.epochs],
             "assets": assets,
             "lineage": lineage(detector),
         }
     )
+
+
+def _broken(assets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each asset with more false alarms than chance explains, the first few by name."""
+    broken = [f"{asset['asset']}: {asset['verdict']['text']}" for asset in assets if asset["verdict"]["is"] == "broken"]
+    more = len(broken) - MOST_NAMED
+    return [*broken[:MOST_NAMED], f"the same of {more} more assets: see the table of assets"] if more > 0 else broken
 
 
 def _asset_head(

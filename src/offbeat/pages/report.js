@@ -76,8 +76,8 @@
     const m = asset.metrics, says = [];
     const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
     says.push(`${count(asset.n_timesteps, "timestep")} from ${moment(asset.first, data.isTime)} to ${moment(asset.last, data.isTime)}${asset.n_gaps ? `, with ${count(asset.n_gaps, "long gap")}` : ""}.`);
-    says.push(m.n_events ? `In the test span ${m.n_events_found} of ${count(m.n_events, "labelled event")} found, ${count(m.false_alarms, "false alarm")}.` : `No event is labelled in its test span: ${count(m.false_alarms, "false alarm")}, and nothing can be said of what it finds.`);
-    says.push(`Promise: ${asset.verdict.text}.`);
+    says.push(m.n_events ? `In the test span ${m.n_events_found} of ${count(m.n_events, "labelled event")} found.` : `No event is labelled in its test span, so nothing can be said of what it finds.`);
+    says.push(`False alarms: ${asset.verdict.text}.`);
     if (asset.n_missing) says.push(`${count(asset.n_missing, "reading")} missing (${percent(asset.n_missing / (asset.n_timesteps * data.channels.length))}).`);
     if (asset.n_excluded) says.push(`${count(asset.n_excluded, "timestep")} excluded.`);
     if (asset.n_unscored === asset.n_timesteps) says.push("No timestep has a score: every stretch without a long gap is shorter than a window.");
@@ -185,10 +185,17 @@
   }
 
   function figures(asset, block) {
-    const panel = (title, note) => { const chart = make("div"), key = make("div"); find("figures").append(make("figure", {}, make("h3", {}, title), key, chart, make("figcaption", {}, note))); return [chart, key]; };
     find("figures").replaceChildren();
-    shown.parts.push(...Figures.histogram(...panel("Scores", "Scores of normal readings should lie left of the threshold, those of labelled events right of it; where calibration and test differ, normal has changed."), block.histogram, asset.threshold));
-    shown.parts.push(...Figures.curve(...panel("Precision and recall, by timesteps", "Every threshold there could be; the point is the one in use. It was chosen without looking at these labels."), block.curve, asset.metrics));
+    const panel = (title, note) => {
+      const [chart, key] = [make("div"), make("div")];
+      find("figures").append(make("figure", {}, make("h3", {}, title), key, chart, make("figcaption", {}, note)));
+      return [chart, key];
+    };
+    // both before the first is drawn: each is as wide as the other leaves it
+    const scores = panel("Scores", "Scores of normal readings should lie left of the threshold, those of labelled events right of it; where calibration and test differ, normal has changed.");
+    const recall = panel("Precision and recall, by timesteps", "Every threshold there could be; the point is the one in use. It was chosen without looking at these labels.");
+    shown.parts.push(...Figures.histogram(...scores, block.histogram, asset.threshold));
+    shown.parts.push(...Figures.curve(...recall, block.curve, asset.metrics));
   }
 
   // ---- start ----

@@ -15,7 +15,7 @@ const Parts = (() => {
   const decimals = (value, n) => (typeof value === "number" ? value.toFixed(n) : "–");
 
   function duration(data, timesteps) {
-    if (!data.isTime) return `${timesteps.toLocaleString("en")} timestep${timesteps === 1 ? "" : "s"}`;
+    if (!data.isTime) return `${timesteps.toLocaleString("en", { maximumFractionDigits: 1 })} timestep${timesteps === 1 ? "" : "s"}`;
     let left = Math.round((timesteps * data.step) / 1000);
     if (left < 1) return `${number(timesteps * data.step)} ms`;
     const parts = [];
@@ -25,6 +25,12 @@ const Parts = (() => {
       if (whole) parts.push(`${whole} ${unit}`);
     }
     return parts.slice(0, 2).join(" ");
+  }
+
+  /** A mean delay, to the minute where it is more than ten of them. */
+  function delay(data, timesteps) {
+    const fine = data.isTime && timesteps * data.step >= 600000 ? 60000 / data.step : data.isTime ? 0 : 0.1;
+    return duration(data, fine ? Math.round(timesteps / fine) * fine : timesteps) || "none";
   }
 
   /** A table; cells are text or elements, a column is {head, cell(row), text: true where it is words}. */
@@ -44,7 +50,7 @@ const Parts = (() => {
     document.getElementById("tiles").replaceChildren(
       tile("Events found", has ? `${own.n_events_found} of ${own.n_events}` : "–", has ? `${percent(own.event_precision)} of the alarms are on one` : "none is labelled"),
       tile("False alarms", String(own.false_alarms), `${decimals(rate(data, own), 2)} ${UNITS[data.unit]}, ${typeof promised === "number" ? `at most ${decimals(promised, 2)} promised` : "nothing promised"}`),
-      tile("Delay", has && own.n_events_found ? duration(data, own.detection_delay_mean) || "none" : "–", "from an event's start to its alarm, mean"),
+      tile("Delay", has && own.n_events_found ? delay(data, own.detection_delay_mean) : "–", "from an event's start to its alarm, mean"),
       tile("Ranking, VUS-PR", decimals(own.vus_pr, 3), best ? `best simple method: ${decimals(best[1].vus_pr, 3)} (${best[0]})` : "1 is perfect; takes labelled events"),
     );
   }
@@ -70,7 +76,7 @@ const Parts = (() => {
       { head: "Precision", cell: ([, m]) => decimals(m.event_precision, 2) },
       { head: "Recall", cell: ([, m]) => decimals(m.event_recall, 2) },
       { head: "F1", cell: ([, m]) => decimals(m.event_f1, 2) },
-      { head: "Delay", cell: ([, m]) => (m.n_events_found ? duration(data, m.detection_delay_mean) || "none" : "–") },
+      { head: "Delay", cell: ([, m]) => (m.n_events_found ? delay(data, m.detection_delay_mean) : "–") },
       { head: "VUS-PR", cell: ([, m]) => decimals(m.vus_pr, 3) },
       { head: "AUC-PR", cell: ([, m]) => decimals(m.auc_pr, 3) },
     ];
