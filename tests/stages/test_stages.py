@@ -1,6 +1,7 @@
 """prepare, train, calibrate, evaluate: files in, files out, whole or not at all."""
 
 import json
+import re
 import shutil
 from types import SimpleNamespace
 

@@ -62,7 +62,7 @@ def one_file(
 
 def packed(text: str) -> str:
     """Return text compressed with gzip, in base64; the same text gives the same letters."""
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
 def plotly_script() -> Path:
