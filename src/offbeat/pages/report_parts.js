@@ -14,9 +14,11 @@ const Parts = (() => {
   const rate = (data, metrics, kind = "") => metrics[`${kind}false_alarms_per_${data.unit}`];
   const decimals = (value, n) => (typeof value === "number" ? value.toFixed(n) : "–");
 
+  /** So many timesteps as people write a length of time; empty for none. */
   function duration(data, timesteps) {
-    if (!data.isTime) return `${timesteps.toLocaleString("en", { maximumFractionDigits: 1 })} timestep${timesteps === 1 ? "" : "s"}`;
+    if (!data.isTime && timesteps) return `${timesteps.toLocaleString("en", { maximumFractionDigits: 1 })} timestep${timesteps === 1 ? "" : "s"}`;
     let left = Math.round((timesteps * data.step) / 1000);
+    if (timesteps === 0) return "";
     if (left < 1) return `${number(timesteps * data.step)} ms`;
     const parts = [];
     for (const [unit, seconds] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
@@ -29,8 +31,9 @@ const Parts = (() => {
 
   /** A mean delay, to the minute where it is more than ten of them. */
   function delay(data, timesteps) {
-    const fine = data.isTime && timesteps * data.step >= 600000 ? 60000 / data.step : data.isTime ? 0 : 0.1;
-    return duration(data, fine ? Math.round(timesteps / fine) * fine : timesteps) || "none";
+    const minute = 60000 / data.step;
+    const isLong = data.isTime && timesteps > 10 * minute;
+    return duration(data, isLong ? Math.round(timesteps / minute) * minute : timesteps) || "none";
   }
 
   /** A table; cells are text or elements, a column is {head, cell(row), text: true where it is words}. */
@@ -92,7 +95,7 @@ const Parts = (() => {
       if (!some.length) return make("p", { class: "muted" }, "None.");
       const items = some.slice(0, most).map((one) => make("li", {}, make("a", { href: link(one.k, one.place) }, `${Offbeat.shortened(one.asset, 60)}, ${moment(one.first, data.isTime)}`)));
       if (some.length > most) items.push(make("li", { class: "muted" }, `and ${some.length - most} more: see the assets below`));
-      return make("ul", { class: "plain" }, ...items);
+      return make("ul", { class: "plain long" }, ...items);
     };
     document.getElementById("wrong").replaceChildren(make("div", { class: "columns" },
       make("div", {}, make("h3", {}, "Missed events"), data.methods[data.method].n_events ? list("missed") : make("p", { class: "muted" }, "No event is labelled in a test span.")),
