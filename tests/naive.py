@@ -632,3 +632,20 @@ def seasonal_means(values, stamps, season):
             row.append(mean(found))
         means.append(row)
     return means
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def bucket_extremes(values, starts, stops):
+    """Lowest and highest value of each bucket in the order in which they came, of one column; None where none is."""
+    points = []
+    for start, stop in zip(starts, stops, strict=True):
+        known = [(i, values[i]) for i in range(start, stop) if values[i] == values[i]]
+        if not known:
+            points += [None, None]
+            continue
+        low = min(known, key=lambda pair: (pair[1], pair[0]))
+        high = max(known, key=lambda pair: (pair[1], -pair[0]))
+        points += [value for _, value in sorted([low, high])]
+    return points

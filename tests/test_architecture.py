@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from offbeat.detection.detector import Detector
+from offbeat.evaluation.report import SCRIPTS, STYLE, TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "evaluation": {"evaluation", "models", "detection", "readings"},
     "operation": {"operation", "detection", "readings"},
     "serving": {"serving", "detection", "readings"},
+    "pages": {"pages"},
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
@@ -40,7 +42,7 @@ ANY_WING_MAY_IMPORT = {
 }
 SHARED_BY = {
     "models": {"offbeat.preparation"},
-    "evaluation": {"offbeat.preparation", "offbeat.assembly"},
+    "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
     "serving": {"offbeat.registry"},
 }
 FEW_LIBRARIES = {"readings", "detection", "operation", "serving"}
@@ -148,7 +150,10 @@ def test_the_arguments_of_run_are_the_params_of_the_stage(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_the_deps_of_a_stage_name_every_module_it_imports(stage: str) -> None:
-    wanted = {str(MODULES[name].relative_to(ROOT)) for name in closure(f"offbeat.stages.{stage}")}
+    modules = closure(f"offbeat.stages.{stage}")
+    wanted = {str(MODULES[name].relative_to(ROOT)) for name in modules}
+    if "offbeat.evaluation.report" in modules:
+        wanted |= {f"src/offbeat/pages/{name}" for name in (TEMPLATE, STYLE, *SCRIPTS)}
     listed = {dep for dep in PIPELINE[stage]["deps"] if dep.startswith("src/")}
     assert listed == wanted, f"dvc.yaml, {stage}: add {sorted(wanted - listed)}, drop {sorted(listed - wanted)}"
 

@@ -70,7 +70,19 @@ def model(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     printed = invoke("train", folder, "--out", directory, *SMALL)
     assert "2 assets, 1 labelled events in their test spans" in printed
     assert "untrained_network" in printed
+    assert f"open {directory / 'report.html'} in a browser" in printed
     return directory
+
+
+def test_training_leaves_a_page_beside_the_detector_that_goes_with_it(
+    folder: Path, model: Path, tmp_path: Path
+) -> None:
+    page = (model / "report.html").read_text(encoding="utf-8")
+    assert "1 labelled event found" in page
+    out = tmp_path / "again"
+    shutil.copytree(model, out)
+    invoke("calibrate", folder / "readings" / "a.csv", "--model", out, "--out", out)
+    assert not (out / "report.html").exists()
 
 
 def test_training_says_when_the_budget_cannot_be_promised(folder: Path, tmp_path: Path) -> None:

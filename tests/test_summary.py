@@ -113,10 +113,14 @@ def test_a_network_that_has_learnt_little_is_doubted_with_a_remedy():
     assert doubted(explained_variance=0.3) == []
 
 
-@pytest.mark.parametrize(("vus_pr", "is_doubted"), [(0.89, False), (0.9, True), (0.95, True)])
+@pytest.mark.parametrize(("vus_pr", "is_doubted"), [(0.87, False), (0.9, True), (0.95, True)])
 def test_a_simple_method_that_ranks_as_well_is_named(vus_pr, is_doubted):
     found = doubted(baselines=POOR | {"pca": GOOD | {"vus_pr": vus_pr}})
-    assert found == ([f"pca ranks at least as well: VUS-PR {vus_pr:.3f} against 0.900"] if is_doubted else [])
+    assert found == (
+        [f"pca ranks at least as well: VUS-PR {vus_pr:.3f} against 0.900; is this model worth its cost?"]
+        if is_doubted
+        else []
+    )
 
 
 def test_a_method_without_an_area_is_no_rival():
@@ -143,8 +147,26 @@ def test_a_large_share_of_normal_timesteps_in_alarm_is_doubted(rate, is_doubted)
 
 
 @pytest.mark.parametrize("promised", [None, math.nan])
-def test_a_method_without_a_promise_cannot_break_it(promised):
-    assert doubted(GOOD | {"false_alarms_per_day": 9.0, "promised_false_alarms_per_day": promised}) == []
+def test_a_method_without_a_promise_cannot_break_it_and_says_so(promised):
+    [doubt] = doubted(GOOD | {"false_alarms_per_day": 9.0, "promised_false_alarms_per_day": promised})
+    assert doubt.startswith("no rate of false alarms is promised")
+
+
+def test_too_few_normal_days_to_see_whether_the_promise_is_kept_are_told():
+    [doubt] = doubted(GOOD | {"normal_days": 6.0, "promised_false_alarms_per_day": 0.143})  # 0.86 expected
+    assert doubt.startswith("6.0 normal days in the test spans are too few")
+    assert doubted(GOOD | {"normal_days": 8.0}) == []
+
+
+@pytest.mark.parametrize(("vus_pr", "words"), [(0.87, None), (0.89, "comes close"), (0.9, "ranks at least as well")])
+def test_a_simple_method_that_comes_close_is_named(vus_pr, words):
+    found = doubted(baselines={"pca": GOOD | {"vus_pr": vus_pr}})
+    assert [doubt.startswith(f"pca {words}: ") for doubt in found] == [True] * (words is not None)
+
+
+@pytest.mark.parametrize("n_events", [1, 4, 5])
+def test_few_labelled_events_are_told(n_events):
+    assert bool(doubted(GOOD | {"n_events": n_events})) == (n_events < 5)
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------
@@ -156,7 +178,7 @@ def test_assets_with_the_same_warning_share_a_line():
         name: SimpleNamespace(threshold=Threshold(1.0, "conformal", 0.1, warning)) for name, warning in warnings.items()
     }
     assert threshold_warnings(SimpleNamespace(assets=assets)) == [
-        "Warning: a, c: short",
-        "Warning: d: other",
-        "Warning: e0, e1 and 4 more: many",
+        "a, c: short",
+        "d: other",
+        "e0, e1 and 4 more: many",
     ]

@@ -64,13 +64,22 @@ def new_file(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file; NaN, which JSON lacks, becomes null."""
     with new_file(path) as scratch:
-        scratch.write_text(json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        scratch.write_text(json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file of a header and rows."""
     with new_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def without_nan(content: Any) -> Any:
+    """Return what is to be JSON with None for each number that JSON lacks."""
+    if isinstance(content, Mapping):
+        return {key: without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _scratch(directory: Path) -> Path:
@@ -102,11 +111,3 @@ def _discard(old: Path, scratch: Path) -> None:
     if old.exists():
         old.replace(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _without_nan(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content

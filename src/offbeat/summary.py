@@ -9,6 +9,7 @@ from typing import Any
 
 from offbeat.detection.detector import Detector
 from offbeat.evaluation.replay import Replay, summarize
+from offbeat.readings.messages import count
 from offbeat.reporting import learning_warning
 from offbeat.tables import text_table
 
@@ -28,6 +29,8 @@ COLUMNS = (  # metric key, heading, format
 )
 UNITS = {"day": "day", "10000_timesteps": "10k"}  # metric key's end, heading's end
 HIGH_FALSE_ALARM_RATE = 0.1
+CLOSE = 0.02  # in VUS-PR; repeated trainings of one network differ by as much
+FEW_EVENTS = 5
 
 
 def metrics_table(rows: Mapping[str, Metrics]) -> str:
@@ -54,6 +57,7 @@ def summary(metrics: Metrics) -> str:
                 metrics["training"]["explained_variance"],
             ),
             "Next:",
+            "  artifacts/report.html                            # the same with pictures: open it in a browser",
             "  source .venv/bin/activate",
             "  offbeat score data --model artifacts/detector    # when, how long, how strong, which channels",
             "  offbeat validate MYDATA                          # your own folder of CSV files",
@@ -68,7 +72,14 @@ def fit_summary(detector: Detector, explained_variance: float, replays: Sequence
     own = baselines.pop(detector.method)
     assets = {replay.asset: replay.metrics for replay in replays if replay.method == detector.method}
     tables = _tables(detector.method, own, baselines, assets, explained_variance)
-    return [*tables, *threshold_warnings(detector)]
+    return [*tables, *(f"Warning: {warning}" for warning in threshold_warnings(detector))]
+
+
+def all_doubts(detector: Detector, replays: Sequence[Replay], explained_variance: float) -> list[str]:
+    """Return what a reader should doubt: of the figures, and of the thresholds' promises."""
+    baselines = summarize(replays)
+    own = baselines.pop(detector.method)
+    return [*doubts(own, baselines, explained_variance), *threshold_warnings(detector)]
 
 
 def threshold_warnings(detector: Detector) -> list[str]:
@@ -77,7 +88,7 @@ def threshold_warnings(detector: Detector) -> list[str]:
     for name, calibration in detector.assets.items():
         if warning := calibration.threshold.warning:
             alike.setdefault(re.sub(r"got \d+", "", warning), []).append((name, warning))
-    return [f"Warning: {_listed([name for name, _ in same])}: {same[0][1]}" for same in alike.values()]
+    return [f"{_listed([name for name, _ in same])}: {same[0][1]}" for same in alike.values()]
 
 
 def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance: float) -> Iterable[str]:
@@ -86,12 +97,21 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
         yield warning
     own = fleet["vus_pr"]
     for name, other in baselines.items():
-        if None not in (own, other["vus_pr"]) and other["vus_pr"] >= own:  # never true of NaN
-            yield f"{name} ranks at least as well: VUS-PR {other['vus_pr']:.3f} against {own:.3f}"
+        if None in (own, other["vus_pr"]) or not other["vus_pr"] > own - CLOSE:  # never true of NaN
+            continue
+        how = "ranks at least as well" if other["vus_pr"] >= own else "comes close"
+        yield f"{name} {how}: VUS-PR {other['vus_pr']:.3f} against {own:.3f}; is this model worth its cost?"
     for unit in UNITS:
         realised, promised = fleet.get(f"false_alarms_per_{unit}"), fleet.get(f"promised_false_alarms_per_{unit}")
         if realised and promised and realised > 2 * promised:
             yield f"{realised / promised:.1f} times as many false alarms as promised: normal may have changed"
+        if realised is not None and (promised is None or math.isnan(promised)):
+            yield "no rate of false alarms is promised: the threshold comes from another rule than the budget"
+        elif unit == "day" and promised and promised * fleet.get("normal_days", math.inf) < 1:
+            yield (
+                f"{fleet['normal_days']:.1f} normal days in the test spans are too few to see whether the promise of "
+                f"{promised:.2g} false alarms a day is kept: give longer ones"
+            )
     if (fleet["false_alarm_rate"] or 0) > HIGH_FALSE_ALARM_RATE:
         yield (
             f"{fleet['false_alarm_rate']:.0%} of normal timesteps are in alarm: normal may have changed since the "
@@ -99,6 +119,8 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
         )
     if not fleet["n_events"]:
         yield "no labelled event in the test spans: only false alarms could be counted"
+    elif fleet["n_events"] < FEW_EVENTS:
+        yield f"{count(int(fleet['n_events']), 'labelled event')} in the test spans: each weighs much, chance too"
 
 
 def _tables(

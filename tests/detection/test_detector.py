@@ -44,6 +44,28 @@ def test_a_result_has_a_score_an_alarm_and_shares_for_each_timestep(make_detecto
     np.testing.assert_allclose(result.channel_shares.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize(("stride", "delay"), [(1, 0), (1, 6), (4, 7)])
+@pytest.mark.parametrize("prepare", [{}, *PREPROCESSINGS])
+def test_an_estimate_is_the_mean_of_the_windows_that_vote_in_the_unit_of_the_readings(
+    make_detector, make_series, runtime, stride, delay, prepare
+):
+    detector = make_detector(prepare=prepare, stride=stride, delay=delay, smoothing=1)
+    series = make_series(60, seed=1, gaps=[(30, 40)])
+    scaling = detector.assets["pump-1"].scaling
+    scaled = scaling.apply(series)
+    by_start = {
+        start: runtime.estimate(np.array([naive.hold_missing(scaled[start : start + 8].tolist())]))[0].tolist()
+        for begin, stop in series.segments
+        for start in range(begin, stop - 7)
+    }
+    expected = naive.timestep_errors(by_start, series.segments, series.positions.tolist(), 3, 8, 8, stride, delay)
+    known = ~np.isnan(scaling.invert(np.array(expected), series))
+    np.testing.assert_allclose(
+        detector.estimates(series, scaling)[known], scaling.invert(np.array(expected), series)[known], rtol=1e-5
+    )
+    assert known.mean() > 0.9
+
+
 def test_a_spike_scores_above_its_surroundings_and_its_channel_leads(make_detector, make_series):
     series = make_series(100, seed=1)
     values = series.values.copy()

@@ -1,6 +1,7 @@
 """prepare, train, calibrate, evaluate: files in, files out, whole or not at all."""
 
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from offbeat.models.learning import Epoch
 from offbeat.params import load_params
 from offbeat.readings.folder import read_folder
 from offbeat.stages import calibrate, evaluate, prepare, train
-from offbeat.stages.artifacts import DETECTOR, METRICS, MODEL, PREPARED, SCORES
+from offbeat.stages.artifacts import DETECTOR, METRICS, MODEL, PREPARED, REPORT, SCORES
 
 # Keras's own, while it saves
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -98,7 +99,7 @@ def test_each_file_stands_where_it_should_and_nothing_else(done):
         *(f"model/{name}" for name in ("training.json", "loss.csv")),
         *(f"detector/{name}" for name in ("model.onnx", "detector.json", "checksums.json")),
         *(f"scores/pump-{k}.parquet" for k in (0, 1)),
-        *("metrics.json", "precision_recall.csv"),
+        *("metrics.json", "precision_recall.csv", "report.html"),
     }
 
 
@@ -129,6 +130,16 @@ def test_the_onnx_file_is_the_keras_file(done):
     expected = np.asarray(keras.models.load_model(done / MODEL / "model.keras")(windows))
     runtime = Runtime((done / MODEL / "model.onnx").read_bytes())
     np.testing.assert_allclose(runtime.estimate(windows), expected, rtol=0, atol=1e-5)
+
+
+def test_the_page_shows_the_metrics_and_the_loss_curve(done):
+    metrics = json.loads((done / METRICS).read_text())
+    page = (done / REPORT).read_text(encoding="utf-8")
+    shown = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert shown["methods"] == {metrics["method"]: metrics["fleet"], **metrics["baselines"]}
+    assert {asset["asset"]: asset["metrics"] for asset in shown["assets"]} == metrics["assets"]
+    loss = pd.read_csv(done / MODEL / "loss.csv")
+    assert shown["epochs"] == loss[["epoch", "loss", "held_out_loss"]].to_numpy().tolist()
 
 
 def test_the_metrics_name_the_fleet_the_simple_methods_and_the_assets(done):

@@ -62,10 +62,11 @@ def train(
     Trains on the first part of each machine's readings, calibrates on the next, and tells how good the detector is
     on the last.
     """
-    from offbeat.detection.storage import check_directory
+    from offbeat.detection.storage import REPORT, check_directory
     from offbeat.evaluation.replay import replay_fleet
+    from offbeat.evaluation.report import Evaluated, write_report
     from offbeat.progress import Step
-    from offbeat.summary import fit_summary
+    from offbeat.summary import all_doubts, fit_summary
     from offbeat.training import fit_fleet, load_trainer
 
     loaded = params_of(params, change or [])
@@ -78,12 +79,24 @@ def train(
         fitted = fit_fleet(folder, loaded, report=report)
         fitted.detector.save(out)
         replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, loaded.evaluate, report)
+    explained = fitted.trained.overall_explained_variance
+    evaluated = Evaluated(
+        detector=fitted.detector,
+        train=loaded.train,
+        fleet=fitted.fleet,
+        replays=replays,
+        epochs=[(epoch.epoch, epoch.loss, epoch.held_out_loss) for epoch in fitted.trained.epochs],
+        explained_variance=explained,
+        doubts=all_doubts(fitted.detector, replays, explained),
+    )
+    write_report(out / REPORT, evaluated)
     typer.echo(
         "\n".join(
             [
                 *fitted.notes,
-                *fit_summary(fitted.detector, fitted.trained.overall_explained_variance, replays),
+                *fit_summary(fitted.detector, explained, replays),
             ]
         )
     )
     typer.echo(f"Saved the detector to {out}; use it: offbeat score READINGS --model {out}")
+    typer.echo(f"How good it is, with pictures: open {out / REPORT} in a browser")

@@ -6,7 +6,7 @@ Batch, stream and service score through this one class, so that they give the sa
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_t
 from offbeat.detection.result import ScoreResult, score_result
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling, fit_scaling
-from offbeat.detection.scores import Usual, anomaly_scores, channel_scores, errors_of, usual_errors
+from offbeat.detection.scores import Usual, anomaly_scores, channel_scores, errors_of, middle_of, usual_errors
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import Segments, gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
@@ -259,22 +259,37 @@ class Detector:
 
     def errors(self, series: Series, scaling: Scaling, report: Report = silent) -> FloatArray:
         """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""
+        kind = "signed" if self.params.combine == "whitened" else self.params.error
+        return self._by_timestep(
+            series, scaling, lambda readings, estimates: errors_of(readings, estimates, kind), report
+        )
+
+    def estimates(self, series: Series, scaling: Scaling) -> FloatArray:
+        """Return what the model makes of each reading (T, F), in the unit of the readings; NaN as `errors` has it."""
+        scaled = self._by_timestep(series, scaling, lambda _, estimates: middle_of(estimates), silent)
+        return scaling.invert(scaled, series.in_order(self.channels))
+
+    def _by_timestep(
+        self, series: Series, scaling: Scaling, judge: Callable[[FloatArray, FloatArray], FloatArray], report: Report
+    ) -> FloatArray:
+        """Return means (T, F) over the windows that vote on a timestep, of what `judge` says of theirs.
+
+        It takes scaled readings (N, H, F) and their estimates (N, H, F) or (N, H, F, 3).
+        """
         self._check(series)
         report(Step("scoring", 0, series.n_timesteps, "timesteps"))
         scaled = scaling.apply(series.in_order(self.channels))
         inputs = np.concatenate([scaled, calendar_code(series.stamps, self.runtime.n_calendar)], axis=1)
-        kind = "signed" if self.params.combine == "whitened" else self.params.error
         forecast = slice(self.window_size - self.runtime.horizon, None)
 
-        def errors_at(starts: IntArray) -> FloatArray:
+        def judged_at(starts: IntArray) -> FloatArray:
             windows = gather_windows(inputs, starts, self.window_size)
-            readings = windows[:, forecast, : len(self.channels)]
-            errors = errors_of(readings, self.runtime.estimate(hold_missing(windows)), kind)
+            estimates = self.runtime.estimate(hold_missing(windows))
             report(Step("scoring", int(starts[-1]) + self.window_size, series.n_timesteps, "timesteps"))
-            return errors
+            return judge(windows[:, forecast, : len(self.channels)], estimates)
 
         return timestep_errors(
-            errors_at,
+            judged_at,
             series.segments,
             series.positions,
             len(self.channels),

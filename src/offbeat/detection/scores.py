@@ -74,8 +74,7 @@ def errors_of(readings: FloatArray, estimates: FloatArray, kind: str) -> FloatAr
     Gneiting and Raftery 2007, "Strictly proper scoring rules, prediction, and estimation", section 6.2:
     S = width + 2 / α · exceedance, with α = 0.2 for bounds at the 0.1 and 0.9 quantile.
     """
-    middle = estimates[..., 1] if estimates.ndim == 4 else estimates
-    off: FloatArray = np.subtract(readings, middle, dtype=np.float64)
+    off: FloatArray = np.subtract(readings, middle_of(estimates), dtype=np.float64)
     if kind == "signed":
         return off
     if kind == "squared":
@@ -93,6 +92,11 @@ def errors_of(readings: FloatArray, estimates: FloatArray, kind: str) -> FloatAr
         "interval_score": width + 2 / INTERVAL_ALPHA * exceedance,
     }[kind]
     return of_kind
+
+
+def middle_of(estimates: FloatArray) -> FloatArray:
+    """Return the estimates (N, H, F) themselves, of those with bounds (N, H, F, 3) too."""
+    return estimates[..., 1] if estimates.ndim == 4 else estimates
 
 
 def _window_errors(off: FloatArray, readings: FloatArray) -> FloatArray:

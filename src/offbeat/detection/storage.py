@@ -3,6 +3,7 @@
 model.onnx      the network
 detector.json   channels, period, params, and each asset's numbers
 checksums.json  SHA-256 of the two
+report.html     of one that `offbeat train` made: how good it is; goes when another detector takes the folder
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
 FORMAT = 2
-MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
+MODEL, CARD, CHECKSUMS, REPORT = "model.onnx", "detector.json", "checksums.json", "report.html"
 
 
 def save_detector(detector: Detector, directory: Path) -> None:
@@ -53,7 +54,9 @@ def check_directory(directory: Path) -> None:
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     # also beside a detector: the folder is replaced whole, and they would go with it
-    others = names if CHECKSUMS not in names else [name for name in names if name not in (MODEL, CARD, CHECKSUMS)]
+    others = (
+        names if CHECKSUMS not in names else [name for name in names if name not in (MODEL, CARD, CHECKSUMS, REPORT)]
+    )
     if others:
         raise ModelError(
             f"{directory}: holds other files ({others[0]}); give a new folder, or one that holds a detector alone"

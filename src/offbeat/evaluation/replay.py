@@ -14,11 +14,12 @@ import numpy as np
 from offbeat.assembly import fleet_thresholds
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
-from offbeat.detection.events import alarm_mask, events_of, overlaps
+from offbeat.detection.events import alarm_mask
 from offbeat.detection.periods import dominant_period
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
+from offbeat.evaluation.judging import Judged, Stretch, event_cuts, judge
 from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import CalibrateParams, EvaluateParams
@@ -46,44 +47,8 @@ class Method:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
-    """Readings of one asset to judge methods on.
-
-    Attributes
-    ----------
-    series : Series
-    labelled, excluded : ndarray of shape (T,), bool
-    first : int
-        First row that counts; those before it are what the scores of the others reach back to.
-    max_buffer : int
-        Longest buffer of VUS-PR, in timesteps.
-    """
-
-    series: Series
-    labelled: BoolArray
-    excluded: BoolArray
-    first: int
-    max_buffer: int
-
-    @property
-    def kept(self) -> BoolArray:
-        """Rows (T,) that count."""
-        kept = ~self.excluded
-        kept[: self.first] = False
-        return kept
-
-    @property
-    def normal(self) -> BoolArray:
-        """Rows (T,) that are neither labelled nor excluded, those before `first` too."""
-        return ~(self.labelled | self.excluded)
-
-
-@dataclass(frozen=True, eq=False)
 class Replay:
-    """One method on one asset: scores and alarms (T,) of a stretch, threshold, and metrics of the rows that count.
-
-    `found` (n_events,) tells which of the labelled events have an alarm.
-    """
+    """One method on one asset: scores and alarms (T,) of a stretch, threshold, metrics of the rows that count."""
 
     method: str
     asset: str
@@ -91,7 +56,12 @@ class Replay:
     alarms: BoolArray
     threshold: Threshold
     metrics: dict[str, float]
-    found: BoolArray
+    judged: Judged
+
+    @property
+    def found(self) -> BoolArray:
+        """Which of the labelled events (n_events,) have an alarm."""
+        return self.judged.found
 
 
 def replay_fleet(
@@ -175,10 +145,9 @@ def replay(method: Method, stretch: Stretch) -> Replay:
     alarms = method.alarms(series, scores)
     threshold = method.thresholds[series.asset]
     kept = np.flatnonzero(stretch.kept)
-    cuts = _cuts(stretch, kept)
+    cuts = event_cuts(stretch, kept)
     metrics = _test_metrics(stretch, kept, cuts, scores, alarms) | _promise(threshold, method.params, series.period_s)
-    found = overlaps(events_of(stretch.labelled[kept], cuts), events_of(alarms[kept], cuts))
-    return Replay(method.name, series.asset, scores, alarms, threshold, metrics, found)
+    return Replay(method.name, series.asset, scores, alarms, threshold, metrics, judge(stretch, alarms))
 
 
 _Raw = Callable[[Prepared, Series], FloatArray]
@@ -227,12 +196,6 @@ def _test_metrics(
         max_buffer=stretch.max_buffer,
         segment_starts=cuts,
     )
-
-
-def _cuts(stretch: Stretch, rows: IntArray) -> IntArray:
-    """Return where events must not run on among the kept rows: over unlabelled rows that were left out."""
-    unlabelled = np.cumsum(~stretch.labelled)
-    return np.flatnonzero(np.r_[True, unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]])
 
 
 def _promise(threshold: Threshold, params: CalibrateParams, period_s: float | None) -> dict[str, float]:

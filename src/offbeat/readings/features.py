@@ -7,6 +7,7 @@ vibration lies there.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from offbeat.errors import ReadingsError
 from offbeat.typing import FloatArray
 
 Band: TypeAlias = tuple[float, float]  # low, high in Hz: [low, high), and [low, high] where high is half the rate
+_BAND_NAME = re.compile(r"(?P<channel>.+)_band_(?P<low>[\d.e+-]+)_(?P<high>[\d.e+-]+)_hz")
 FEATURES = ("mean_abs", "rms", "peak", "crest_factor", "kurtosis")
 
 
@@ -23,6 +25,15 @@ def feature_names(channels: Sequence[str], bands_hz: Sequence[Band]) -> list[str
     """Names of all features, channel by channel: ``<channel>_rms``, ``<channel>_band_0_1000_hz`` and so on."""
     names = [*FEATURES, *(f"band_{low:.12g}_{high:.12g}_hz" for low, high in bands_hz)]
     return [f"{channel}_{name}" for channel in channels for name in names]
+
+
+def band_places(names: Sequence[str]) -> dict[str, list[tuple[Band, int]]]:
+    """Return the bands of each sensor and where they stand among feature names, the lowest first."""
+    found: dict[str, list[tuple[Band, int]]] = {}
+    for place, name in enumerate(names):
+        if match := _BAND_NAME.fullmatch(name):
+            found.setdefault(match["channel"], []).append(((float(match["low"]), float(match["high"])), place))
+    return {channel: sorted(bands) for channel, bands in found.items()}
 
 
 def check_bands(bands_hz: Sequence[Band], sampling_hz: float) -> None:

@@ -5,7 +5,7 @@ model/                    train: model.keras, model.onnx, untrained.onnx, train.
                           DVC compares and plots: a folder whole, so that one made on another machine comes whole
 detector/                 calibrate: a saved Detector
 scores/                   evaluate: one .parquet an asset
-metrics.json, *.csv       evaluate: the same
+metrics.json, *.csv       evaluate: the same; report.html, the page that people look at
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MODEL = Path("artifacts/model")
 DETECTOR = Path("artifacts/detector")
 SCORES = Path("artifacts/scores")
 METRICS = Path("artifacts/metrics.json")
+REPORT = Path("artifacts/report.html")
 PRECISION_RECALL = Path("artifacts/precision_recall.csv")
 
 SPANS = ("train", "held_out", "calibration", "test")

@@ -1,20 +1,21 @@
-"""artifacts/detector/ and the test spans to metrics, beside the untrained network and simple methods."""
+"""artifacts/detector/ and the test spans to metrics, beside the untrained network and simple methods; and a page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
 from pathlib import Path
 
 import numpy as np
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
-from offbeat.evaluation.areas import precision_recall_curve
-from offbeat.evaluation.replay import UNTRAINED, Replay, replay_fleet, summarize
+from offbeat.detection.result import ScoreResult
+from offbeat.evaluation.replay import UNTRAINED, replay_fleet, summarize
+from offbeat.evaluation.report import Evaluated, write_report
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
-from offbeat.progress import Report, parts, silent
+from offbeat.progress import Report, silent
 from offbeat.readings.messages import count
 from offbeat.stages.artifacts import (
     DETECTOR,
@@ -22,41 +23,46 @@ from offbeat.stages.artifacts import (
     MODEL,
     PRECISION_RECALL,
     PREPARED,
+    REPORT,
     SCORES,
     read_json,
     read_prepared,
     whole,
 )
-
-CURVE_POINTS = 50
+from offbeat.summary import all_doubts
 
 
 def run(evaluate: EvaluateParams, *, root: Path, report: Report = silent) -> list[str]:
     """Evaluate on the test spans; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
     detector = Detector.load(root / DETECTOR)
-    prepare = PrepareParams.model_validate(card["prepare"])
-    untrained = _untrained(root, detector, fleet, prepare, report)
+    with whole(root / MODEL / "train.json"):
+        train = TrainParams.model_validate(read_json(root / MODEL / "train.json"))
+    untrained = _untrained(root, detector, fleet, card, report) if train.is_trained else None
     replays = replay_fleet(detector, untrained, fleet, evaluate, report)
     baselines = summarize(replays)
     own = baselines.pop(detector.method)
-    with new_directory(root / SCORES) as scratch:
-        reports = parts(report, "scoring", [prepared.series.n_timesteps for prepared in fleet])
-        for prepared, part in zip(fleet, reports, strict=True):
-            _write_scores(scratch, detector, prepared, part)
-    write_csv(
-        root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), _curves(fleet, replays, detector.method)
+    training = read_json(root / MODEL / "training.json")
+    explained = training["explained_variance"]
+    evaluated = Evaluated(
+        detector, train, fleet, replays, _epochs(root), explained, all_doubts(detector, replays, explained)
     )
+    with new_directory(root / SCORES) as scratch:
+        for prepared, result in zip(fleet, evaluated.results, strict=True):
+            _write_scores(scratch, result, prepared)
+    rows = [(asset, *point) for asset, curve in evaluated.curves.items() for point in curve]
+    write_csv(root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), rows)
     write_json(
         root / METRICS,
         {
-            "training": read_json(root / MODEL / "training.json"),
+            "training": training,
             "method": detector.method,
             "fleet": own,
             "baselines": baselines,
-            "assets": {replay.asset: replay.metrics for replay in replays if replay.method == detector.method},
+            "assets": {asset: replay.metrics for asset, replay in evaluated.own.items()},
         },
     )
+    write_report(root / REPORT, evaluated)
     false_alarms = count(int(own["false_alarms"]), "false alarm")
     found = f"{own['n_events_found']} of {own['n_events']} events found, {false_alarms}"
     beside = f", untrained {baselines[UNTRAINED]['vus_pr']:.3f}" if untrained else ""
@@ -64,34 +70,26 @@ def run(evaluate: EvaluateParams, *, root: Path, report: Report = silent) -> lis
 
 
 def _untrained(
-    root: Path, detector: Detector, fleet: list[Prepared], prepare: PrepareParams, report: Report
-) -> Detector | None:
-    """Return the detector around the network before training, calibrated; None if the model is no network."""
-    with whole(root / MODEL / "train.json"):
-        if not TrainParams.model_validate(read_json(root / MODEL / "train.json")).is_trained:
-            return None
+    root: Path, detector: Detector, fleet: list[Prepared], card: dict[str, object], report: Report
+) -> Detector:
+    """Return the detector around the network before training, calibrated."""
     path = root / MODEL / "untrained.onnx"
     with whole(path):
+        prepare = PrepareParams.model_validate(card["prepare"])
         untrained = assemble(path.read_bytes(), fleet, prepare, detector.params, detector.lineage)
     calibrate_fleet(untrained, fleet, report, f"calibrating {UNTRAINED}")
     return untrained
 
 
-def _write_scores(directory: Path, detector: Detector, prepared: Prepared, report: Report) -> None:
-    frame = detector.score(prepared.series, report=report).to_frame()
+def _epochs(root: Path) -> list[tuple[int, float, float]]:
+    """Return epoch, loss and held-out loss of each epoch; none of a model that is fitted at once."""
+    path = root / MODEL / "loss.csv"
+    with whole(path), path.open(encoding="utf-8", newline="") as file:
+        return [(int(row["epoch"]), float(row["loss"]), float(row["held_out_loss"])) for row in csv.DictReader(file)]
+
+
+def _write_scores(directory: Path, result: ScoreResult, prepared: Prepared) -> None:
+    frame = result.to_frame()
     frame["labelled"] = prepared.labelled
     frame["test"] = np.arange(len(frame)) >= prepared.split.test[0]
-    frame.to_parquet(directory / f"{prepared.series.asset}.parquet")
-
-
-def _curves(fleet: Sequence[Prepared], replays: Sequence[Replay], method: str) -> list[tuple[object, ...]]:
-    """Return the precision–recall curve of each asset that has an event in its test span."""
-    scores = {replay.asset: replay.scores for replay in replays if replay.method == method}
-    rows: list[tuple[object, ...]] = []
-    for prepared in fleet:
-        asset, (start, stop) = prepared.series.asset, prepared.split.test
-        kept = np.flatnonzero(~np.isnan(scores[asset][start:stop]) & ~prepared.excluded[start:stop]) + start
-        if prepared.labelled[kept].any():
-            curve = precision_recall_curve(prepared.labelled[kept], scores[asset][kept], CURVE_POINTS)
-            rows += [(asset, recall, precision, threshold) for precision, recall, threshold in zip(*curve, strict=True)]
-    return rows
+    frame.to_parquet(directory / f"{result.asset}.parquet")
