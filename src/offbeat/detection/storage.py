@@ -2,7 +2,8 @@
 
 model.onnx      the network
 detector.json   channels, period, params, and each asset's numbers
-checksums.json  SHA-256 of the two
+reference.npz   statistics of the readings that it was made from, for drift; absent where there were too few
+checksums.json  SHA-256 of the others
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from offbeat.detection.calibration import Calibration
+from offbeat.detection.reference import Reference, references_from_bytes, references_to_bytes
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
 FORMAT = 2
-MODEL, CARD, CHECKSUMS = "model.onnx", "detector.json", "checksums.json"
+MODEL, CARD, REFERENCE, CHECKSUMS = "model.onnx", "detector.json", "reference.npz", "checksums.json"
 
 
 def save_detector(detector: Detector, directory: Path) -> None:
@@ -39,6 +41,9 @@ def save_detector(detector: Detector, directory: Path) -> None:
     directory = directory.resolve()  # a link to a detector stays a link
     check_directory(directory)
     files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
+    references = {name: one.reference for name, one in sorted(detector.assets.items()) if one.reference is not None}
+    if references:
+        files[REFERENCE] = references_to_bytes(references)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with new_directory(directory) as scratch:
         for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
@@ -53,7 +58,9 @@ def check_directory(directory: Path) -> None:
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     # also beside a detector: the folder is replaced whole, and they would go with it
-    others = names if CHECKSUMS not in names else [name for name in names if name not in (MODEL, CARD, CHECKSUMS)]
+    others = (
+        names if CHECKSUMS not in names else [name for name in names if name not in (MODEL, CARD, REFERENCE, CHECKSUMS)]
+    )
     if others:
         raise ModelError(
             f"{directory}: holds other files ({others[0]}); give a new folder, or one that holds a detector alone"
@@ -71,6 +78,7 @@ def load_detector(directory: Path) -> Detector:
             raise FormatError(
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
+        references = references_from_bytes(files[REFERENCE]) if REFERENCE in files else {}
         step, is_time = step_from_json(card["period"])
         return Detector(
             runtime=Runtime(files[MODEL]),
@@ -81,7 +89,7 @@ def load_detector(directory: Path) -> Detector:
             preprocessing=(preprocessing := Preprocessing.model_validate(card["preprocessing"])),
             params=CalibrateParams.model_validate(card["params"]),
             assets={
-                name: _calibration_from(asset, preprocessing, len(card["channels"]))
+                name: _calibration_from(asset, preprocessing, len(card["channels"]), references.get(name))
                 for name, asset in card["assets"].items()
             },
             lineage=card["lineage"],
@@ -112,11 +120,11 @@ def card_of(detector: Detector) -> dict[str, Any]:
 
 def _checked_files(directory: Path) -> dict[str, bytes]:
     try:
-        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, CHECKSUMS)}
+        sums = json.loads((directory / CHECKSUMS).read_bytes())
+        known = [REFERENCE] if isinstance(sums, dict) and REFERENCE in sums else []
+        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, *known)}
     except OSError as error:
         raise ModelError(f"{directory}: not a whole detector folder ({error}): restore it, or train again") from error
-    try:
-        sums = json.loads(files.pop(CHECKSUMS))
     except ValueError as error:
         raise ModelError(f"{directory / CHECKSUMS}: damaged ({error}): restore it, or train again") from error
     for name, content in files.items():
@@ -148,7 +156,9 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _calibration_from(stored: dict[str, Any], preprocessing: Preprocessing, n_channels: int) -> Calibration:
+def _calibration_from(
+    stored: dict[str, Any], preprocessing: Preprocessing, n_channels: int, reference: Reference | None
+) -> Calibration:
     profile, centre, scale, error = (
         np.array(stored[key], dtype=np.float64) for key in ("profile", "centre", "scale", "usual_error")
     )
@@ -165,6 +175,5 @@ def _calibration_from(stored: dict[str, Any], preprocessing: Preprocessing, n_ch
     threshold = Threshold(
         float(stored["threshold"]), stored["method"], stored["promised_alarm_rate"], stored["warning"]
     )
-    return Calibration(
-        Scaling(preprocessing, profile, centre, scale), Usual(error, off, precision), threshold, stored["origin"]
-    )
+    scaling, usual = Scaling(preprocessing, profile, centre, scale), Usual(error, off, precision)
+    return Calibration(scaling, usual, threshold, stored["origin"], reference)
