@@ -24,7 +24,8 @@ import pandas as pd
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
-from offbeat.drift.check import Arrived, Drift, check
+from offbeat.drift.check import Drift, check
+from offbeat.drift.period import Arrived
 from offbeat.params import CalibrateParams, Params, load_params
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.datasets import fetch

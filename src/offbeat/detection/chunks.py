@@ -64,8 +64,8 @@ class Chunks:
     numbers : ndarray of shape (n,), int, increasing
         A chunk holds the stamps from `number * length` on.
     statistics : ndarray of shape (n, F, 4)
-        Mean in units from the centre and logarithm of the standard deviation in units; and the same of the distance from
-        where the partner says that the channel should be. NaN where fewer than half of the rows have what it takes.
+        Mean in units from the centre and logarithm of the standard deviation in units; and the same of the distance
+        from where the partner says that the channel should be. NaN where fewer than half of the rows have it.
     faults : ndarray of shape (n, F, 3)
         Shares of the chunk's readings: missing, stuck, outside the range. NaN without any.
     coverage : ndarray of shape (n,)
@@ -157,10 +157,10 @@ def chunks_of(
     place = (stamps // measure.length - numbers[0]).astype(np.int64)
     begin = np.maximum(numbers * measure.length, stamps[0])
     end = np.minimum((numbers + 1) * measure.length - 1, last)
-    expected = np.maximum((end - begin) // step + 1, 1)  # (n,); the first and the last chunk may be cut
+    expected: IntArray = np.maximum((end - begin) // step + 1, 1)  # (n,); the first and the last chunk may be cut
     bins = _Bins(place, len(numbers))
     read = ~np.isnan(values)
-    anything = read.any(axis=1)
+    anything: BoolArray = read.any(axis=1)
     kept = read & usable[:, None]
     scaled = np.where(kept, (values - measure.centre) / measure.unit, 0.0)
     count = bins.sums(kept)  # (n, F)

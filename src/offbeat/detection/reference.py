@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -113,8 +114,10 @@ def _small(part: np.ndarray) -> np.ndarray:
     return part.astype(np.float32) if part.dtype == np.float64 and part.ndim > 1 else part
 
 
-def _reference_from(parts: Mapping[str, np.ndarray]) -> Reference:
-    wide = {name: part.astype(np.float64) if part.dtype == np.float32 else part for name, part in parts.items()}
+def _reference_from(parts: Mapping[str, Any]) -> Reference:
+    wide: dict[str, Any] = {
+        name: part.astype(np.float64) if part.dtype == np.float32 else part for name, part in parts.items()
+    }
     measure = Measure(int(wide["length"]), **{name: wide[name] for name in list(Measure.__dataclass_fields__)[1:]})
     chunks = Chunks(**{name: wide[name] for name in Chunks.__dataclass_fields__})
     return Reference(measure, chunks, wide["trained"], int(wide["until"]))

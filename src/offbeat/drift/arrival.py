@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from offbeat.detection.detector import Detector
-from offbeat.drift.check import Arrived
+from offbeat.drift.period import Arrived
 from offbeat.errors import ReadingsError
 from offbeat.readings.folder import Folder, read_frame, reading_files
 from offbeat.readings.frames import series_from_frame
 from offbeat.readings.series import Series
 from offbeat.readings.spans import read_alarms, read_spans
+from offbeat.typing import BoolArray
 
 
 def read_arrived(detector: Detector, paths: Sequence[Path]) -> list[Arrived]:
@@ -93,6 +94,6 @@ def _marked(arrived: Sequence[Arrived], folder: Path) -> list[Arrived]:
     ]
 
 
-def _known(folder: Folder, series: Series) -> np.ndarray:
+def _known(folder: Folder, series: Series) -> BoolArray:
     labelled, excluded, _ = folder.masks(series)
     return labelled | excluded

@@ -16,9 +16,6 @@ from offbeat.detection.chunks import DAY, Chunks, phases
 from offbeat.detection.reference import Reference
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
-FEWEST_CHUNKS = 4  # of later readings: two halves, of which the later has two
-LONGEST_SHARE = 0.25  # of the reference that later readings may be as long as
-
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -65,7 +62,8 @@ class Usual:
         the largest move in the reference itself, nor less than `least`.
         """
         quantile = student.ppf(1 - false_share / (2 * max(n_tests, 1)), np.maximum(self.freedom, 1.0))
-        return np.maximum(np.maximum(quantile * self.scale, self.largest), least)
+        limits: FloatArray = np.maximum(np.maximum(quantile * self.scale, self.largest), least)
+        return limits
 
 
 def columns_of(reference: Reference, is_time: bool) -> Columns:
@@ -133,6 +131,11 @@ def stretch_moves(columns: Columns, size: int) -> FloatArray:
         own = _sums(columns.values[rows], columns.phase[rows], columns.base[rows], n_phases)
         moves.append(moved(columns.values[rows], columns.phase[rows], _ratio(total - own[0], count - own[1])))
     return np.array(moves).reshape(-1, columns.values.shape[1])
+
+
+def mean_of(values: FloatArray) -> FloatArray:
+    """Return the mean over the first axis, NaN left out; NaN where there is nothing."""
+    return _ratio(np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0))
 
 
 def worst_shares(shares: FloatArray, size: int) -> FloatArray:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from offbeat.drift.check import Compared, Drift, to_json
+from offbeat.drift.check import Drift, to_json
+from offbeat.drift.figures import Compared
 from offbeat.drift.verdict import NONE, REMEDIES, VERDICTS, AssetDrift
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file, write_json
@@ -47,7 +48,7 @@ def write_pages(drift: Drift, folder: Path, model: Mapping[str, str]) -> list[Pa
     """
     write_json(folder / "drift.json", to_json(drift, model))
     order = list(VERDICTS)
-    ranked = sorted(drift.assets, key=lambda one: (order.index(one.verdict), -one.move))
+    ranked = sorted(drift.assets, key=lambda one: (order.index(one.verdict), -one.largest[0]))
     ranked = [one for one in ranked if one.asset in drift.compared]
     shown = [one for number, one in enumerate(ranked) if number == 0 or one.verdict != NONE][:MOST_PAGES]
     with _evidently():
@@ -130,7 +131,7 @@ def _register() -> None:
     from evidently.legacy.core import ColumnType
 
     def move(
-        reference_data: pd.Series, current_data: pd.Series, feature_type: object, threshold: float
+        reference_data: pd.Series, current_data: pd.Series, _feature_type: object, threshold: float
     ) -> tuple[float, bool]:
         apart = abs(float(current_data.mean() - reference_data.mean()))
         return apart, apart >= threshold

@@ -78,6 +78,11 @@ class ChannelDrift:
         return not self.lost and (offset.counts() or (scatter.counts() and scatter.move > 0))
 
     @property
+    def told(self) -> bool:
+        """Whether anything can be told of it."""
+        return any(figure.move == figure.move for figure in self.figures.values())
+
+    @property
     def move(self) -> float:
         """The largest of its moves, 0 where nothing can be told."""
         return max((abs(f.move) for f in self.figures.values() if f.move == f.move), default=0.0)
@@ -101,10 +106,11 @@ class AssetDrift:
     sampling: dict[str, float] = field(default_factory=dict)
 
     @property
-    def move(self) -> float:
-        """The largest move of all."""
-        score = self.score.move if self.score is not None and self.score.move == self.score.move else 0.0
-        return max([score, *(channel.move for channel in self.channels)], default=0.0)
+    def largest(self) -> tuple[float, str]:
+        """The largest move of all and where it is; 0 and nothing where nothing was compared."""
+        moves = [(abs(f.move), f"{c.channel}: {name}") for c in self.channels for name, f in c.figures.items()]
+        moves += [(self.score.move, "anomaly score")] if self.score is not None else []
+        return max((one for one in moves if one[0] == one[0]), default=(0.0, ""))
 
 
 def judge(
