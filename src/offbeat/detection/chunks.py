@@ -160,7 +160,7 @@ def chunks_of(
     expected: IntArray = np.maximum((end - begin) // step + 1, 1)  # (n,); the first and the last chunk may be cut
     bins = _Bins(place, len(numbers))
     read = ~np.isnan(values)
-    anything: BoolArray = read.any(axis=1)
+    anything = np.asarray(read.any(axis=1))
     kept = read & usable[:, None]
     scaled = np.where(kept, (values - measure.centre) / measure.unit, 0.0)
     count = bins.sums(kept)  # (n, F)

@@ -1,7 +1,7 @@
 """What moved, to one verdict in words: is a sensor broken, did the regime change, or is the process anomalous now?
 
-Only another regime asks for a new model. A broken sensor must be mended first, or the model would learn it; and an
-anomaly is what the model is there to find.
+Only another regime asks for a new model. A broken sensor must be mended first, or the model would learn it; and a part
+that wears or an anomaly is what the model is there to find.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from math import ceil
 from offbeat.readings.messages import count
 
 # worst first
-REGIME, RECORDING, SENSOR, ANOMALY, NONE, UNKNOWN = "regime", "recording", "sensor", "anomaly", "none", "unknown"
+REGIME, RECORDING, PART, SENSOR, ANOMALY = "regime", "recording", "part", "sensor", "anomaly"
+NONE, UNKNOWN = "none", "unknown"
 VERDICTS = {
     REGIME: "the regime changed",
     RECORDING: "readings are recorded otherwise",
-    SENSOR: "a sensor is broken",
+    PART: "a part of the machine changed",
+    SENSOR: "one sensor is broken",
     ANOMALY: "the process is anomalous",
     NONE: "no drift",
     UNKNOWN: "too few readings to tell",
@@ -25,6 +27,7 @@ VERDICTS = {
 REMEDIES = {
     REGIME: "retrain, once enough of the new regime has been read",
     RECORDING: "look at the recorder and the network; do not retrain",
+    PART: "look at these sensors and at what they measure, such as a bearing that wears; do not retrain before",
     SENSOR: "look at the sensor and mend it, or exclude its readings; do not retrain before",
     ANOMALY: "look at the machine and its alarms (offbeat alarms); do not retrain",
     NONE: "nothing to do",
@@ -143,7 +146,8 @@ def judge(
     if len(gone) >= many:
         return REGIME, [f"{len(gone)} of {count(n, 'channel')} moved together and stayed", *reasons]
     if lost or gone:
-        return SENSOR, reasons
+        others = f"{len(gone)} of {count(n, 'channel')} moved and stayed, the others did not"
+        return (SENSOR, reasons) if len(gone) < 2 else (PART, [others, *reasons])
     if up:
         return ANOMALY, [*reasons, "the readings themselves are back to what they were, or never left it"]
     back = [one.channel for one in channels if one.move >= 1]
