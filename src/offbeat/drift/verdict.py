@@ -19,7 +19,7 @@ VERDICTS = {
     REGIME: "the regime changed",
     RECORDING: "readings are recorded otherwise",
     PART: "a part of the machine changed",
-    SENSOR: "one sensor is broken",
+    SENSOR: "a sensor is broken",
     ANOMALY: "the process is anomalous",
     NONE: "no drift",
     UNKNOWN: "too few readings to tell",
