@@ -27,7 +27,7 @@ PARTNER_ROWS = 20_000  # at most, that correlations are taken from
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """What chunks are measured by, learnt from the training span.
+    """What chunks are measured by.
 
     Attributes
     ----------
@@ -111,16 +111,21 @@ def phases(numbers: IntArray, length: int, is_time: bool, n_rounds: float) -> In
     return numbers % 7 if length == DAY and n_rounds >= 21 else np.zeros(len(numbers), dtype=np.int64)
 
 
-def measure_of(values: FloatArray, length: int, segment_starts: IntArray) -> Measure:
-    """Learn what chunks are measured by from the normal rows (n, F) of a training span."""
+def measure_of(values: FloatArray, n_trained: int, length: int, segment_starts: IntArray) -> Measure:
+    """Learn what chunks are measured by from normal rows (n, F).
+
+    Centre, unit and partners are those of the training span, the first `n_trained` rows; what is outside or stuck is
+    told by all of them.
+    """
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    centre, unit = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    trained = values[:n_trained]
+    centre, unit = np.nanmean(trained, axis=0), np.nanstd(trained, axis=0)
     still = unit <= 1e-9 * np.abs(centre)
     unit = np.where(still, np.where(centre != 0, np.abs(centre), 1.0), unit)
     margin = np.where(still, 0.05 * unit, 0.25 * (high - low))
     runs = np.array([run_lengths(column, segment_starts).max(initial=1) for column in values.T])
     longest = np.where(still, 0, np.maximum(2 * runs, 5))
-    return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((values - centre) / unit))
+    return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((trained - centre) / unit))
 
 
 def chunks_of(

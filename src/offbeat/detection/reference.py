@@ -55,12 +55,13 @@ def reference_of(
     n_learnt : int, optional
         Rows that the network has seen; all of the training span by default.
     """
-    training = np.flatnonzero(normal[:n_trained])
-    if not len(training) or np.isnan(series.values[training]).all(axis=0).any():
+    rows = np.flatnonzero(normal)
+    n_training = int(normal[:n_trained].sum())
+    if not n_training or np.isnan(series.values[rows[:n_training]]).all(axis=0).any():
         return None
-    runs = np.flatnonzero(np.concatenate(([True], np.diff(series.positions[training]) > 1)))
+    runs = np.flatnonzero(np.concatenate(([True], np.diff(series.positions[rows]) > 1)))
     length = chunk_length(series.n_timesteps, series.step, series.is_time)
-    measure = measure_of(series.values[training], length, runs)
+    measure = measure_of(series.values[rows], n_training, length, runs)
     unseen = np.where(np.arange(series.n_timesteps) >= (n_trained if n_learnt is None else n_learnt), scores, np.nan)
     chunks = chunks_of(
         series.values,

@@ -121,8 +121,9 @@ def card_of(detector: Detector) -> dict[str, Any]:
 def _checked_files(directory: Path) -> dict[str, bytes]:
     try:
         sums = json.loads((directory / CHECKSUMS).read_bytes())
-        known = [REFERENCE] if isinstance(sums, dict) and REFERENCE in sums else []
-        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, *known)}
+        has_reference = (isinstance(sums, dict) and REFERENCE in sums) or (directory / REFERENCE).exists()
+        names = (MODEL, CARD, REFERENCE) if has_reference else (MODEL, CARD)
+        files = {name: (directory / name).read_bytes() for name in names}
     except OSError as error:
         raise ModelError(f"{directory}: not a whole detector folder ({error}): restore it, or train again") from error
     except ValueError as error:
