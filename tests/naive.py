@@ -682,3 +682,25 @@ def _run_around(column, i):
     while stop + 1 < len(column) and column[stop + 1] == column[i]:
         stop += 1
     return stop - start + 1
+
+
+def stretch_moves(columns, size):
+    """Moves of each stretch of chunks against the centres of all other chunks, by loops."""
+    n, m = columns.values.shape
+    moves = []
+    for start in range(n - size + 1):
+        row = []
+        for c in range(m):
+            away = []
+            for i in range(start, start + size):
+                others = [
+                    columns.values[j, c]
+                    for j in range(n)
+                    if not start <= j < start + size and columns.base[j, c] and columns.phase[j] == columns.phase[i]
+                ]
+                others = [value for value in others if not np.isnan(value)]
+                if others and not np.isnan(columns.values[i, c]):
+                    away.append(columns.values[i, c] - np.mean(others))
+            row.append(np.mean(away) if away and 2 * len(away) >= size else np.nan)
+        moves.append(row)
+    return np.array(moves)

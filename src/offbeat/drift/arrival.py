@@ -27,9 +27,18 @@ def read_arrived(detector: Detector, paths: Sequence[Path]) -> list[Arrived]:
     Raises
     ------
     ReadingsError
-        If there is no file, or labels or exclusions cannot be read.
+        If a path does not exist or is named twice, or labels or exclusions cannot be read.
     """
-    folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
+    for path in paths:
+        if not path.exists():
+            raise ReadingsError(f"{path} does not exist")
+        if path.is_dir() and len(paths) > 1:
+            raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
+        if [other.stem for other in paths].count(path.stem) > 1:
+            raise ReadingsError(
+                f"asset '{path.stem}' is given twice: a file's name is its machine's, so name each once"
+            )
+    folder = paths[0] if paths[0].is_dir() else None
     arrived = [_read(detector, file) for file in (reading_files(folder) if folder else paths)]
     return arrived if folder is None else _marked(arrived, folder)
 

@@ -189,5 +189,6 @@ def _move_words(channel: ChannelDrift) -> str:
     if channel.untied:
         offset, scatter = channel.figures["offset"], channel.figures["scatter"]
         away = f"{offset.now:+.2g} (before {offset.before:+.2g}) from where {channel.partner} says it should be"
-        words.append(f"{away}, scattered by {scatter.now:.2g} (before {scatter.before:.2g})")
+        either = "" if channel.shifted() else f", or {channel.partner} itself is off"
+        words.append(f"{away}, scattered by {scatter.now:.2g} (before {scatter.before:.2g}){either}")
     return f"{channel.channel}: {'; '.join(words) or 'the channels that went with it no longer do'}"
