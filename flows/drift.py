@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -13,6 +15,7 @@ from flows.project import at_terminal, data_in_place, plain_errors, project_root
 from offbeat.drift.arrival import read_arrived
 from offbeat.drift.check import check, report
 from offbeat.drift.page import write_pages
+from offbeat.files import write_json
 from offbeat.params import load_params
 from offbeat.registry import Registry
 
@@ -31,13 +34,35 @@ def drift() -> str:
         logger.info(line)
         return line
     detector = champion.load()
-    found = check(detector, read_arrived(detector, [root / "data"]), load_params(root / "params.yaml").drift)
+    params = load_params(root / "params.yaml").drift
+    found = check(detector, read_arrived(detector, [root / "data"]), params)
     pages = write_pages(found, root / PLACE, {"version": champion.version, **detector.lineage})
     create_markdown_artifact(_page(report(found), pages), key="drift", description=found.reason)
     (logger.info if found.verdict == "none" else logger.warning)(found.reason)
     if found.retrain:
-        emit(DRIFT, reason=found.reason, verdict=found.verdict, model=champion.version)
+        now = datetime.now(UTC)
+        if is_due(root / PLACE / "asked.json", champion.version, now, params.days):
+            emit(DRIFT, reason=found.reason, verdict=found.verdict, model=champion.version)
+        else:
+            logger.info(
+                "a retraining was asked for already: it is again when the champion is %g days older", params.days
+            )
     return found.reason
+
+
+def is_due(path: Path, version: str, now: datetime, days: float) -> bool:
+    """Whether to ask for a retraining, and note it: once in so many days as long as the champion stays the same.
+
+    A new regime is there to be learnt only after a while, and meanwhile every check would start a training in vain.
+    """
+    try:
+        asked = json.loads(path.read_text(encoding="utf-8"))
+        if asked["version"] == version and now - datetime.fromisoformat(asked["when"]) < timedelta(days=days):
+            return False
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # never asked, or not known when
+    write_json(path, {"version": version, "when": now.isoformat()})
+    return True
 
 
 def _page(text: str, pages: list[Path]) -> str:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ import yaml
 from servers import Server, environment, make_project, readings, run, wait_until
 from serving_stack import running
 
-from flows.drift import PLACE
+from flows.drift import PLACE, is_due
 from offbeat.registry import Registry
 from offbeat.serving.current import Current
 
@@ -70,6 +71,15 @@ def only_events_start_retrain(project: Path) -> None:
     for deployment in content["deployments"]:
         deployment["schedules"] = []
     (project / "prefect.yaml").write_text(yaml.safe_dump(content))
+
+
+def test_a_retraining_is_asked_for_once_in_a_while_for_each_champion(tmp_path: Path) -> None:
+    path, monday = tmp_path / "drift" / "asked.json", datetime(2026, 1, 5, tzinfo=UTC)
+    days = [monday + timedelta(days=k) for k in range(9)]
+    assert [is_due(path, "1", day, days=7.0) for day in days] == [True, *[False] * 6, True, False]
+    assert is_due(path, "2", days[-1], days=7.0)
+    path.write_text("{half")
+    assert is_due(path, "2", days[-1], days=7.0)
 
 
 @pytest.mark.slow
