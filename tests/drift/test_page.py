@@ -15,7 +15,7 @@ from offbeat.drift.figures import Compared
 from offbeat.drift.page import MOST_COLUMNS, _oldest, comparable, headline, write_pages
 from offbeat.drift.verdict import AssetDrift
 
-NAN = np.nan
+NAN, CHROMIUM = np.nan, Path("/usr/bin/chromium")
 WILD = "<script>alert('x')</script> & \"ж\""
 
 
@@ -111,3 +111,25 @@ def test_the_history_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("offbeat.drift.page.MOST_KEPT", 2)
     assert _oldest(["c", "a", "d", "b"]) == ["a", "b"]
     assert _oldest(["a"]) == []
+
+
+def test_a_page_draws_itself_without_asking_anybody(regime: Drift, tmp_path: Path) -> None:
+    if not CHROMIUM.exists():
+        pytest.skip("no Chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    [page] = write_pages(regime, tmp_path, {})
+    asked: list[str] = []
+    said: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        tab = browser.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        tab.goto(page.as_uri())
+        tab.wait_for_selector(".js-plotly-plot", timeout=60_000)
+        heading = tab.inner_text("h1")
+        browser.close()
+    assert heading == "m-0: the regime changed"
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert said == []

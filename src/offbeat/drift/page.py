@@ -19,7 +19,7 @@ import pandas as pd
 
 from offbeat.drift.check import Drift, to_json
 from offbeat.drift.figures import Compared
-from offbeat.drift.verdict import NONE, REMEDIES, VERDICTS, AssetDrift
+from offbeat.drift.verdict import NONE, REMEDIES, VERDICTS, AssetDrift, Figure
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file, write_json
 
@@ -151,18 +151,47 @@ def _write_page(asset: AssetDrift, run: Any, folder: Path) -> Path:
     return path
 
 
+STYLE = (
+    "<style>.offbeat{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem}"
+    ".offbeat table{border-collapse:collapse;display:block;overflow-x:auto}"
+    ".offbeat td,.offbeat th{padding:.2rem .8rem .2rem 0;text-align:right;white-space:nowrap}"
+    ".offbeat td:first-child,.offbeat th:first-child{text-align:left}</style>"
+)
+
+
 def headline(asset: AssetDrift) -> str:
-    """Return the verdict on a machine as HTML."""
-    period = f"{asset.period[0]} to {asset.period[1]}, {asset.n_chunks} chunks of {asset.chunk}" if asset.period else ""
+    """Return the verdict on a machine and its figures as HTML."""
+    about = ""
+    if asset.period is not None:
+        first, last = (str(end).replace("T", " ").replace("+00:00", " UTC") for end in asset.period)
+        about = f"{first} to {last}, {asset.n_chunks} chunks of {asset.chunk}, beside what the model was made from."
     items = "".join(f"<li>{html.escape(reason)}</li>" for reason in asset.reasons)
     return (
-        '<section style="font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem">'
-        f"<h1>{html.escape(asset.asset)}: {VERDICTS[asset.verdict]}</h1>"
-        f"<p>What to do: {REMEDIES[asset.verdict]}.</p><ul>{items}</ul>"
-        f"<p>Compared: {html.escape(period)}, with the readings that the model was made from. Below, each value is a "
-        "chunk's, in shares of how far a column's mean must move to count: 1 is drift. The columns that moved most "
-        "stand first.</p></section>"
+        f'{STYLE}<section class="offbeat"><h1>{html.escape(asset.asset)}: {VERDICTS[asset.verdict]}</h1>'
+        f"<p>What to do: {REMEDIES[asset.verdict]}.</p><ul>{items}</ul><p>{html.escape(about)}</p>{_table(asset)}"
+        "<p>Below, each value is a chunk's, in shares of how far its column's mean must move to count: 1 is drift. The "
+        "columns that moved most stand first.</p></section>"
     )
+
+
+def _table(asset: AssetDrift) -> str:
+    """Return the figures of each channel, before and now, in the readings' own units."""
+    if not asset.channels:
+        return ""
+    names = list(asset.channels[0].figures)
+    head = "".join(f"<th>{name}</th>" for name in ("channel", *names, "largest move"))
+    rows = []
+    for channel in asset.channels:
+        cells = [html.escape(channel.channel)]
+        cells += [_change(channel.figures[name]) for name in names]
+        cells.append(f"{channel.move:.2f}")
+        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _change(figure: Figure) -> str:
+    """Return a figure before and now; nothing where nothing can be told."""
+    return f"{figure.before:.4g} → {figure.now:.4g}" if figure.move == figure.move else "-"
 
 
 def _keep(run: Any, asset: AssetDrift, drift: Drift, folder: Path) -> None:

@@ -30,7 +30,7 @@ REMEDIES = {
     PART: "look at these sensors and at what they measure, such as a bearing that wears; do not retrain before",
     SENSOR: "look at the sensor and mend it, or exclude its readings; do not retrain before",
     ANOMALY: "look at the machine and its alarms (offbeat alarms); do not retrain",
-    NONE: "nothing to do",
+    NONE: "nothing",
     UNKNOWN: "check again when there are more readings",
 }
 OWN = ("mean", "spread")  # statistics of a channel alone
@@ -136,7 +136,10 @@ def judge(
     gone = [one for one in channels if one.shifted() or one.channel in untied]
     if gone:  # once one has moved beyond chance, those that moved with it need not pass for the first time
         gone = [one for one in channels if one in gone or one.shifted(WITH_OTHERS)]
-    reasons = [*recording, *map(_fault_words, lost), *map(_move_words, gone)]
+    # all of whose ties broke, though nothing else says so of them
+    doubtful = {one.channel for one in channels if all(broke for broke, tie in ties_of(channels) if one.channel in tie)}
+    doubtful -= {one.channel for one in gone if one.shifted()}
+    reasons = [*recording, *map(_fault_words, lost), *(_move_words(one, doubtful) for one in gone)]
     up = score is not None and score.move >= 1
     if up:
         reasons.append("the anomaly score was up" + (" and still is" if score is not None and score.stayed else ""))
@@ -154,6 +157,11 @@ def judge(
     return NONE, [f"{', '.join(back)} moved for a while and came back"] if back else []
 
 
+def ties_of(channels: Sequence[ChannelDrift]) -> list[tuple[bool, set[str]]]:
+    """Return each tie between two channels, and whether it broke."""
+    return [(one.untied, {one.channel, one.partner}) for one in channels if one.partner is not None]
+
+
 def broken_ties(channels: Sequence[ChannelDrift]) -> set[str]:
     """Return the fewest channels, found greedily, that explain every tie that broke.
 
@@ -161,7 +169,7 @@ def broken_ties(channels: Sequence[ChannelDrift]) -> set[str]:
     others the one most of whose ties broke is to blame.
     """
     explained = {one.channel for one in channels if one.shifted() or one.lost}
-    ties = [(one.untied, {one.channel, one.partner}) for one in channels if one.partner is not None]
+    ties = ties_of(channels)
     broken = [tie for untied, tie in ties if untied and not tie & explained]
     found: set[str] = set()
     while broken:
@@ -179,7 +187,8 @@ def _fault_words(channel: ChannelDrift) -> str:
     return f"{channel.channel}: {now:.0%} of its readings are {words[channel.fault]} (before: {before:.0%} at most)"
 
 
-def _move_words(channel: ChannelDrift) -> str:
+def _move_words(channel: ChannelDrift, doubtful: set[str]) -> str:
+    """Return what moved in a channel; a partner of it in `doubtful` may be to blame instead."""
     words = [_fault_words(channel).removeprefix(f"{channel.channel}: ")] if channel.fault else []
     words += [
         f"{name} {figure.before:.4g}, now {figure.now:.4g}"
@@ -189,6 +198,6 @@ def _move_words(channel: ChannelDrift) -> str:
     if channel.untied:
         offset, scatter = channel.figures["offset"], channel.figures["scatter"]
         away = f"{offset.now:+.2g} (before {offset.before:+.2g}) from where {channel.partner} says it should be"
-        either = "" if channel.shifted() else f", or {channel.partner} itself is off"
+        either = f", or {channel.partner} itself is off" if channel.partner in doubtful else ""
         words.append(f"{away}, scattered by {scatter.now:.2g} (before {scatter.before:.2g}){either}")
     return f"{channel.channel}: {'; '.join(words) or 'the channels that went with it no longer do'}"
