@@ -37,7 +37,7 @@ from offbeat.training import fit_fleet
 from offbeat.typing import FloatArray
 
 WEEK = 7 * ROWS_PER_DAY
-FIRST_SEED = 1000  # of normal fleets; the bundled one has 7
+FIRST_SEED = 5000  # of normal fleets; the check was built while looking at others, 1000 to 1039 and 2000 to 2059
 ONE, ALL = "one channel", "all channels"
 Change = Callable[[FloatArray, FloatArray, np.random.Generator], FloatArray]
 

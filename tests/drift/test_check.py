@@ -194,3 +194,16 @@ def test_the_report_shows_each_machine_and_json_can_hold_it(verdict_on: Verdict)
     content = json.loads(json.dumps(to_json(drift, {"version": "1"})))
     assert content["verdict"] == "sensor"
     assert content["assets"][0]["channels"][2]["figures"]["mean"]["move"] > 1
+
+
+def test_readings_without_time_are_compared_by_timesteps(
+    make_detector: Callable[..., Detector], make_series: Callable[..., Series], params: DriftParams
+) -> None:
+    detector = make_detector(make_series(4000, timed=False))
+    later = make_series(6000, timed=False)
+    normal = check(detector, [Arrived("pump-1", later)], params)
+    assert normal.verdict == "none"
+    # of 4,000 rows a forty-eighth, and a quarter of those forty-nine at most
+    assert (normal.assets[0].chunk, normal.assets[0].n_chunks) == ("83 steps", 12)
+    moved = replace(later, values=later.values + np.array([3.0, 45.0, 1.5]) * (np.arange(6000) > 5000)[:, None])
+    assert check(detector, [Arrived("pump-1", moved)], params).verdict == "regime"
