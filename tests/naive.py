@@ -634,6 +634,81 @@ def seasonal_means(values, stamps, season):
     return means
 
 
+# --- drift ------------------------------------------------------------------------------------------------------------
+
+
+def chunks(values, stamps, usable, step, measure, scores):
+    """Chunk statistics by loops; see `offbeat.detection.chunks`."""
+    out = {"numbers": [], "statistics": [], "faults": [], "coverage": [], "scores": []}
+    first, last = stamps[0] // measure.length, stamps[-1] // measure.length
+    for number in range(int(first), int(last) + 1):
+        begin = max(number * measure.length, stamps[0])
+        end = min((number + 1) * measure.length - 1, stamps[-1])
+        expected = max((end - begin) // step + 1, 1)
+        rows = [i for i in range(len(stamps)) if stamps[i] // measure.length == number]
+        anything = [i for i in rows if not np.isnan(values[i]).all()]
+        statistics, faults = [], []
+        for c in range(values.shape[1]):
+            kept = [i for i in rows if usable[i] and not np.isnan(values[i, c])]
+            scaled = [(values[i, c] - measure.centre[c]) / measure.unit[c] for i in kept]
+            apart = []
+            p = measure.partner[c]
+            for i in kept:
+                if p >= 0 and not np.isnan(values[i, p]):
+                    where = measure.slope[c] * (values[i, p] - measure.centre[p]) / measure.unit[p]
+                    apart.append((values[i, c] - measure.centre[c]) / measure.unit[c] - where)
+            four = []
+            for numbers in (scaled, apart):
+                four += [np.mean(numbers), np.log(max(np.std(numbers), 1e-3))] if numbers else [np.nan, np.nan]
+            enough = 2 * len(kept) >= min(expected, measure.length // step) and len(kept) >= 4
+            statistics.append(four if enough else [np.nan] * 4)
+            counted = [i for i in anything if usable[i]]
+            missing = sum(np.isnan(values[i, c]) for i in counted)
+            stuck = sum(_run_around(values[:, c], i) > measure.longest_run[c] > 0 for i in kept)
+            outside = sum(not measure.low[c] <= values[i, c] <= measure.high[c] for i in kept)
+            faults.append([n / len(counted) if counted else np.nan for n in (missing, stuck, outside)])
+        scored = [scores[i] for i in rows if usable[i]]
+        covered = len([i for i in rows if i in anything or not usable[i]])
+        out["numbers"].append(number)
+        out["statistics"].append(statistics)
+        out["faults"].append(faults)
+        out["coverage"].append(min(covered / expected, 1.0))
+        out["scores"].append(np.log(np.mean(scored)) if scored and 2 * len(scored) >= expected else np.nan)
+    return out
+
+
+def _run_around(column, i):
+    """Length of the run of equal readings around row i."""
+    start = stop = i
+    while start > 0 and column[start - 1] == column[i]:
+        start -= 1
+    while stop + 1 < len(column) and column[stop + 1] == column[i]:
+        stop += 1
+    return stop - start + 1
+
+
+def stretch_moves(columns, size):
+    """Moves of each stretch of chunks against the centres of all other chunks, by loops."""
+    n, m = columns.values.shape
+    moves = []
+    for start in range(n - size + 1):
+        row = []
+        for c in range(m):
+            away = []
+            for i in range(start, start + size):
+                others = [
+                    columns.values[j, c]
+                    for j in range(n)
+                    if not start <= j < start + size and columns.base[j, c] and columns.phase[j] == columns.phase[i]
+                ]
+                others = [value for value in others if not np.isnan(value)]
+                if others and not np.isnan(columns.values[i, c]):
+                    away.append(columns.values[i, c] - np.mean(others))
+            row.append(np.mean(away) if away and 2 * len(away) >= size else np.nan)
+        moves.append(row)
+    return np.array(moves)
+
+
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 

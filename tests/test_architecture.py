@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "operation": {"operation", "detection", "readings"},
     "serving": {"serving", "detection", "readings"},
     "pages": {"pages"},
+    "drift": {"drift", "detection", "readings"},
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
@@ -45,7 +46,7 @@ SHARED_BY = {
     "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
     "serving": {"offbeat.registry"},
 }
-FEW_LIBRARIES = {"readings", "detection", "operation", "serving"}
+FEW_LIBRARIES = {"readings", "detection", "operation", "serving", "drift"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {
     "offbeat.detection.runtime": {"onnxruntime"},
@@ -57,6 +58,8 @@ EXTRA = {
     "offbeat.operation.store": {"sqlalchemy"},
     "offbeat.operation.outbox": {"sqlalchemy"},
     "offbeat.operation.notification": {"httpx"},
+    "offbeat.drift.moves": {"scipy"},
+    "offbeat.drift.page": {"evidently"},
     "offbeat.serving.answers": {"orjson"},
     "offbeat.serving.measures": {"prometheus_client"},
     "offbeat.serving.requests": {"orjson"},
@@ -127,6 +130,7 @@ def test_heavy_libraries_stay_in_their_place(module: str) -> None:
     heavy = {name.split(".")[0] for name in imports(MODULES[module])} & HEAVY
     allowed = {"keras", "tensorflow", "onnx"} if wing_of(module) == "models" else set()
     allowed |= {"bentoml"} if module == "offbeat.service" else set()
+    allowed |= {"evidently"} if module == "offbeat.drift.page" else set()
     assert heavy <= allowed, f"{module} imports {heavy}"
 
 

@@ -53,6 +53,8 @@ def test_every_parameter_that_a_page_names_exists(page: Path) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     for section, key in re.findall(r"\b(prepare|train|calibrate|evaluate)\.([a-z_0-9]+)", page.read_text()):
         assert key in params[section] or key == "run", f"{section}.{key}"
+    for key in re.findall(r"`drift\.([a-z_0-9]+)`", page.read_text()):  # without the marks it may be a file
+        assert key in params["drift"] or key == "json", f"drift.{key}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -331,8 +331,8 @@ def test_a_method_is_named_by_its_model_and_a_recurrent_one_by_its_cell(train, m
     [
         (b"train: [1", "not a readable YAML file"),
         (b"clip: 3 \xe9\n", "not a readable YAML file"),
-        (b"", "must hold sections prepare, train, calibrate, evaluate, got NoneType"),
-        (b"- 1\n", "must hold sections prepare, train, calibrate, evaluate, got list"),
+        (b"", "must hold sections prepare, train, calibrate, evaluate, drift, got NoneType"),
+        (b"- 1\n", "must hold sections prepare, train, calibrate, evaluate, drift, got list"),
     ],
 )
 def test_a_file_that_is_no_params_file_is_named(tmp_path, content, said):

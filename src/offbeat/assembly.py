@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from offbeat.detection.calibration import Calibration, CalibrationSpan
 from offbeat.detection.detector import Detector
+from offbeat.detection.reference import reference_of
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.thresholds import Threshold
+from offbeat.detection.windows import reach_mask
 from offbeat.params import CalibrateParams, PrepareParams
 from offbeat.preparation import Prepared, calibration_rows, held_out_rows, labelled_rows
 from offbeat.progress import Report, parts, silent
@@ -38,7 +42,7 @@ def assemble(
 def calibrate_fleet(
     detector: Detector, fleet: Sequence[Prepared], report: Report = silent, work: str = "calibrating"
 ) -> None:
-    """Give the detector usual errors and a threshold for every asset, in place.
+    """Give the detector usual errors, a threshold and a reference for every asset, in place.
 
     Usual errors come from the held-out part of the training span, the threshold from the calibration span. A score
     counts only if every reading that shapes it is normal and lies after the training span; to the methods that ask for
@@ -52,8 +56,15 @@ def calibrate_fleet(
         usual = detector.usual_errors(errors[held_out_rows(prepared, detector.window_size)])
         learnt.append(usual)
         scores.append(detector.combined(errors, usual, series.segments))
-    for prepared, usual, threshold in zip(fleet, learnt, fleet_thresholds(detector, fleet, scores), strict=True):
-        detector.assets[prepared.series.asset] = Calibration(prepared.scaling, usual, threshold)
+    thresholds = fleet_thresholds(detector, fleet, scores)
+    for prepared, usual, threshold, values in zip(fleet, learnt, thresholds, scores, strict=True):
+        split, series = prepared.split, prepared.series.rows(0, prepared.split.test[0])
+        normal = prepared.normal[: series.n_timesteps]
+        # a score counts if all readings that shape it are normal
+        whole = reach_mask(normal, series.segment_starts, detector.context, detector.delay)
+        unseen = np.where(whole, values, np.nan)
+        reference = reference_of(series, normal, unseen, split.held_out[1], split.held_out[0])
+        detector.assets[prepared.series.asset] = Calibration(prepared.scaling, usual, threshold, reference=reference)
 
 
 def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequence[FloatArray]) -> list[Threshold]:

@@ -288,6 +288,17 @@ class EvaluateParams(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 
 
+class DriftParams(Section):
+    """When later readings count as other than those that a model was made from."""
+
+    days: Annotated[float, Field(gt=0, le=366)]
+    timesteps: Count
+    false_share: Annotated[float, Field(gt=0, le=0.5)]
+    least_change: Positive
+    fault_share: Annotated[float, Field(gt=0, le=1)]
+    regime_share: Annotated[float, Field(gt=0, le=1)]
+
+
 class Params(Section):
     """All sections."""
 
@@ -295,6 +306,7 @@ class Params(Section):
     train: TrainParams
     calibrate: CalibrateSection
     evaluate: EvaluateParams
+    drift: DriftParams
 
     @property
     def min_days(self) -> float:

@@ -69,6 +69,16 @@ def check_out(out: Path, readings: Sequence[Path] = (), suffixes: Sequence[str] 
         raise OffbeatError(f"--out {out}: folder {out.parent} does not exist: make it first")
 
 
+def check_folder(out: Path, readings: Sequence[Path] = ()) -> None:
+    """Raise OffbeatError if results cannot be written into the folder `out`, which may have to be made."""
+    if out.resolve() in {place.resolve() for path in readings for place in (path, path / "readings")}:
+        raise OffbeatError(f"--out {out}: would write among the readings: give another folder")
+    if out.exists() and not out.is_dir():
+        raise OffbeatError(f"--out {out}: is a file: give a folder")
+    if not out.parent.is_dir():
+        raise OffbeatError(f"--out {out}: folder {out.parent} does not exist: make it first")
+
+
 def write_scores(out: Path, results: Sequence[ScoreResult]) -> None:
     """Write timestamp, asset, score, threshold, alarm and shares of every timestep, whole or not at all."""
     frames = [result.to_frame() for result in results]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from offbeat.detection.detector import Detector
 from offbeat.errors import ModelError
 
-FILES = ("model.onnx", "detector.json", "checksums.json")
+FILES = ("model.onnx", "reference.npz", "detector.json", "checksums.json")
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def rewrite_card(directory, **changes):
     """Change the card and its checksum, as another version of offbeat could have written them."""
     card = {**json.loads((directory / "detector.json").read_text()), **changes}
     (directory / "detector.json").write_text(json.dumps(card))
-    sums = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in FILES[:2]}
+    sums = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in FILES[:3]}
     (directory / "checksums.json").write_text(json.dumps(sums))
 
 
@@ -102,11 +103,22 @@ def test_numbers_that_do_not_fit_the_channels_are_refused(make_detector, tmp_pat
         Detector.load(tmp_path / "model")
 
 
-def test_a_saved_detector_is_onnx_and_json_and_nothing_else(saved):
+def test_a_saved_detector_is_onnx_json_and_arrays_and_nothing_else(saved):
     assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
-    for name in FILES[1:]:
+    for name in FILES[2:]:
         json.loads((saved / name).read_text())
     assert sorted(path.name for path in saved.parent.iterdir()) == ["model"]
+
+
+def test_a_detector_of_an_earlier_version_has_no_reference_and_scores_all_the_same(
+    make_detector, make_series, tmp_path
+):
+    detector = make_detector()
+    detector.assets = {name: replace(one, reference=None) for name, one in detector.assets.items()}
+    detector.save(tmp_path / "model")
+    assert not (tmp_path / "model" / "reference.npz").exists()
+    series = make_series(100, seed=3)
+    np.testing.assert_array_equal(Detector.load(tmp_path / "model").score(series).scores, detector.score(series).scores)
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------

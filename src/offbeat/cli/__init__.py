@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from offbeat.cli.compare import compare
-from offbeat.cli.detect import calibrate, score
+from offbeat.cli.detect import calibrate, drift, score
 from offbeat.cli.failures import failures_in_words, without_debug
 from offbeat.cli.learn import Stage, run, summary, train
 from offbeat.cli.operate import alarms, feedback, ingest, models, promote, recalibrate, rollback
@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 for command in (
     *(validate, simulate, fetch, ingest),
-    *(run, summary, train, compare, score, calibrate, watch),
+    *(run, summary, train, compare, score, calibrate, drift, watch),
     *(alarms, feedback, recalibrate, models, promote, rollback),
 ):
     app.command()(command)

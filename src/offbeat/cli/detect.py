@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from offbeat.cli.bars import shown
-from offbeat.cli.inputs import Change, read
+from offbeat.cli.inputs import Change, ParamsFile, params_of, read
 from offbeat.errors import ParamsError
 
 
@@ -75,3 +75,34 @@ def calibrate(
             detector.calibrate(series, normal=known, labelled=labelled & known, **changes.get("calibrate", {}))
     detector.save(out)
     typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))
+
+
+def drift(
+    readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
+    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    out: Annotated[Path | None, typer.Option(help="Write drift.json, pages and the history into this folder.")] = None,
+    params: ParamsFile = None,
+    change: Change = None,
+) -> None:
+    """Say whether later readings are still like those that a model was made from.
+
+    Tells apart a broken sensor, another regime (which asks for retraining), other recording, and an anomaly of now.
+    Only readings after those that the model knows count, the last drift.days of them; known events and exclusions of
+    the folder do not.
+    """
+    from offbeat.detection.detector import Detector
+    from offbeat.drift.arrival import read_arrived
+    from offbeat.drift.check import check, report
+    from offbeat.reporting import check_folder
+
+    section = params_of(params, change or []).drift
+    if out is not None:
+        check_folder(out, readings)
+    detector = Detector.load(model)
+    found = check(detector, read_arrived(detector, readings), section)
+    typer.echo(report(found))
+    if out is not None:
+        from offbeat.drift.page import write_pages
+
+        pages = write_pages(found, out, detector.lineage)
+        typer.echo(f"\nWrote {out / 'drift.json'}{f' and {pages[0]}' if pages else ''}")

@@ -10,6 +10,7 @@ import numpy as np
 from offbeat.detection.events import events_of
 from offbeat.detection.extremes import pot_threshold
 from offbeat.detection.labelled_thresholds import gaussian_epsilon_threshold, labelled_threshold
+from offbeat.detection.reference import Reference
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
 from offbeat.detection.thresholds import (
@@ -36,6 +37,8 @@ class Calibration:
     threshold: Threshold
     # where the threshold comes from if not from the fit: data_hash and the params changed
     origin: Mapping[str, str] = field(default_factory=dict)
+    # what later readings are compared with to tell drift; None where there were too few
+    reference: Reference | None = None
 
 
 def budget_rate(params: CalibrateParams, period_s: float | None) -> float:

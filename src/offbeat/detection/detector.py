@@ -16,6 +16,7 @@ import numpy as np
 from offbeat.detection import storage
 from offbeat.detection.calendar import calendar_code
 from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
+from offbeat.detection.reference import reference_of
 from offbeat.detection.result import ScoreResult, score_result
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling, fit_scaling
@@ -185,12 +186,16 @@ class Detector:
                 )
         events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
         usable = ~events if normal is None else normal & ~events
-        known, first = self.assets.get(series.asset), 0
+        known, first, half = self.assets.get(series.asset), 0, series.n_timesteps // 2
         if known is None:
-            half = series.n_timesteps // 2
             known = self.learn_asset(series.rows(0, half), usable[:half])
             first = half + self.context  # no reading serves both
         span = self.calibration_span(series, known, usable, events, first)
+        if series.asset not in self.assets:
+            ordered = series.in_order(self.channels)
+            known = replace(
+                known, reference=reference_of(ordered, usable, np.where(span.normal, span.scores, np.nan), half)
+            )
         [threshold] = self.choose_thresholds([span], params)
         origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
         self.assets[series.asset] = replace(known, threshold=threshold, origin=origin)

@@ -2,7 +2,8 @@
 
 model.onnx      the network
 detector.json   channels, period, params, and each asset's numbers
-checksums.json  SHA-256 of the two
+reference.npz   statistics of the readings that it was made from, for drift; absent where there were too few
+checksums.json  SHA-256 of the others
 report.html     of one that `offbeat train` made: how good it is; goes when another detector takes the folder
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from offbeat.detection.calibration import Calibration
+from offbeat.detection.reference import Reference, references_from_bytes, references_to_bytes
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
 FORMAT = 2
-MODEL, CARD, CHECKSUMS, REPORT = "model.onnx", "detector.json", "checksums.json", "report.html"
+MODEL, CARD, REFERENCE, CHECKSUMS = "model.onnx", "detector.json", "reference.npz", "checksums.json"
+REPORT = "report.html"
 
 
 def save_detector(detector: Detector, directory: Path) -> None:
@@ -40,6 +43,9 @@ def save_detector(detector: Detector, directory: Path) -> None:
     directory = directory.resolve()  # a link to a detector stays a link
     check_directory(directory)
     files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
+    references = {name: one.reference for name, one in sorted(detector.assets.items()) if one.reference is not None}
+    if references:
+        files[REFERENCE] = references_to_bytes(references)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with new_directory(directory) as scratch:
         for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
@@ -54,9 +60,8 @@ def check_directory(directory: Path) -> None:
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     # also beside a detector: the folder is replaced whole, and they would go with it
-    others = (
-        names if CHECKSUMS not in names else [name for name in names if name not in (MODEL, CARD, CHECKSUMS, REPORT)]
-    )
+    own = (MODEL, CARD, REFERENCE, CHECKSUMS, REPORT) if CHECKSUMS in names else ()
+    others = [name for name in names if name not in own]
     if others:
         raise ModelError(
             f"{directory}: holds other files ({others[0]}); give a new folder, or one that holds a detector alone"
@@ -74,6 +79,7 @@ def load_detector(directory: Path) -> Detector:
             raise FormatError(
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
+        references = references_from_bytes(files[REFERENCE]) if REFERENCE in files else {}
         step, is_time = step_from_json(card["period"])
         return Detector(
             runtime=Runtime(files[MODEL]),
@@ -84,7 +90,7 @@ def load_detector(directory: Path) -> Detector:
             preprocessing=(preprocessing := Preprocessing.model_validate(card["preprocessing"])),
             params=CalibrateParams.model_validate(card["params"]),
             assets={
-                name: _calibration_from(asset, preprocessing, len(card["channels"]))
+                name: _calibration_from(asset, preprocessing, len(card["channels"]), references.get(name))
                 for name, asset in card["assets"].items()
             },
             lineage=card["lineage"],
@@ -117,11 +123,12 @@ def _checked_files(directory: Path) -> dict[str, bytes]:
     if not directory.is_dir():
         raise ModelError(f"{directory}: there is no such folder: give one that `offbeat train` has written")
     try:
-        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, CHECKSUMS)}
+        sums = json.loads((directory / CHECKSUMS).read_bytes())
+        has_reference = (isinstance(sums, dict) and REFERENCE in sums) or (directory / REFERENCE).exists()
+        names = (MODEL, CARD, REFERENCE) if has_reference else (MODEL, CARD)
+        files = {name: (directory / name).read_bytes() for name in names}
     except OSError as error:
         raise ModelError(f"{directory}: not a whole detector folder ({error}): restore it, or train again") from error
-    try:
-        sums = json.loads(files.pop(CHECKSUMS))
     except ValueError as error:
         raise ModelError(f"{directory / CHECKSUMS}: damaged ({error}): restore it, or train again") from error
     for name, content in files.items():
@@ -153,7 +160,9 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _calibration_from(stored: dict[str, Any], preprocessing: Preprocessing, n_channels: int) -> Calibration:
+def _calibration_from(
+    stored: dict[str, Any], preprocessing: Preprocessing, n_channels: int, reference: Reference | None
+) -> Calibration:
     profile, centre, scale, error = (
         np.array(stored[key], dtype=np.float64) for key in ("profile", "centre", "scale", "usual_error")
     )
@@ -170,6 +179,5 @@ def _calibration_from(stored: dict[str, Any], preprocessing: Preprocessing, n_ch
     threshold = Threshold(
         float(stored["threshold"]), stored["method"], stored["promised_alarm_rate"], stored["warning"]
     )
-    return Calibration(
-        Scaling(preprocessing, profile, centre, scale), Usual(error, off, precision), threshold, stored["origin"]
-    )
+    scaling, usual = Scaling(preprocessing, profile, centre, scale), Usual(error, off, precision)
+    return Calibration(scaling, usual, threshold, stored["origin"], reference)

@@ -1,0 +1,116 @@
+"""Later readings against what a detector was made from: a verdict for each machine, and one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from offbeat.detection.detector import Detector
+from offbeat.drift.figures import Compared, Limits, asset_drift
+from offbeat.drift.moves import usual_moves
+from offbeat.drift.period import Arrived, Period, period_of
+from offbeat.drift.verdict import NONE, RECORDING, REGIME, REMEDIES, UNKNOWN, VERDICTS, AssetDrift
+from offbeat.errors import ModelError
+from offbeat.params import DriftParams
+from offbeat.tables import text_table
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The verdict on all machines, the worst of theirs; each machine's own; and what was compared of each."""
+
+    verdict: str
+    assets: tuple[AssetDrift, ...]
+    compared: Mapping[str, Compared]
+
+    @property
+    def retrain(self) -> bool:
+        """Whether a new model is asked for."""
+        return self.verdict == REGIME
+
+    @property
+    def reason(self) -> str:
+        """One line for people and events."""
+        if self.verdict == NONE:
+            return VERDICTS[NONE]
+        same = [one for one in self.assets if one.verdict == self.verdict]
+        names = ", ".join(one.asset for one in same[:4]) + (f" and {len(same) - 4} more" if len(same) > 4 else "")
+        why = f" ({same[0].asset}: {same[0].reasons[0]})" if same[0].reasons else ""
+        return f"{VERDICTS[self.verdict]}: {names}{why}"
+
+
+def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -> Drift:
+    """Compare later readings with those that a detector was made from.
+
+    Parameters
+    ----------
+    detector : Detector
+    arrived : sequence of Arrived
+        One a machine. Only readings after those that the detector knows count, the last `params.days` of them, up to
+        the newest reading of all machines.
+    params : DriftParams
+
+    Raises
+    ------
+    ModelError
+        If the detector carries no reference of any of the machines.
+    """
+    references = {name: one.reference for name, one in detector.assets.items() if one.reference is not None}
+    if not any(one.asset in references for one in arrived):
+        raise ModelError(
+            "the model carries no reference of these machines to compare with: it does not know them, or was made by "
+            "an earlier version or from too few readings; train it again (make run, or offbeat train), with more"
+        )
+    now = max((int(one.series.stamps[-1]) for one in arrived if one.series is not None), default=0)
+    periods: list[Period] = []
+    verdicts: dict[str, AssetDrift] = {}
+    for one in arrived:
+        reference = references.get(one.asset)
+        if reference is None:
+            verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, ("the model carries no reference of it",))
+        elif one.series is None:
+            verdicts[one.asset] = AssetDrift(one.asset, RECORDING, (one.problem,))
+        elif isinstance(period := period_of(detector, one, reference, now, params), str):
+            verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, (period,))
+        else:
+            periods.append(period)
+    judged = _judged(detector, periods, params)
+    verdicts |= {one.asset: one for one, _ in judged}
+    assets = tuple(verdicts[one.asset] for one in arrived)
+    worst = min((one.verdict for one in assets), key=list(VERDICTS).index)
+    return Drift(worst, assets, {one.asset: compared for one, compared in judged})
+
+
+def _judged(detector: Detector, periods: Sequence[Period], params: DriftParams) -> list[tuple[AssetDrift, Compared]]:
+    """Return the verdicts, machines with equally many chunks of equal length sharing what moves by chance."""
+    n_tests = sum(one.values.shape[1] - 1 + 4 for one in periods)  # each column once, the score in four quarters
+    judged = []
+    for kind in dict.fromkeys(one.kind for one in periods):
+        alike = [one for one in periods if one.kind == kind]
+        columns = [one.columns for one in alike]
+        late, quarter = (
+            usual_moves(columns, size).limits(params.false_share, n_tests, params.least_change)
+            for size in (alike[0].n_late, alike[0].n_quarter)
+        )
+        for number, one in enumerate(alike):
+            judged.append(asset_drift(detector, one, Limits(late[number], quarter[number]), params))
+    return judged
+
+
+def to_json(drift: Drift, model: Mapping[str, str]) -> dict[str, object]:
+    """Return a check as JSON holds it; moves are in shares of what it takes to count."""
+    head = {"verdict": drift.verdict, "words": drift.reason, "retrain": drift.retrain, "model": dict(model)}
+    return head | {"assets": [asdict(one) for one in drift.assets]}
+
+
+def report(drift: Drift) -> str:
+    """Return a check for the terminal: the verdict, a row a machine, and why."""
+    rows = [["machine", "verdict", "compared", "largest move", "in"]]
+    for one in drift.assets:
+        most, where = one.largest
+        period = f"{one.n_chunks} x {one.chunk}" if one.n_chunks else "-"
+        rows.append([one.asset, VERDICTS[one.verdict], period, f"{most:.2f}" if where else "-", where or "-"])
+    reasons = [f"{one.asset}: {reason}" for one in drift.assets for reason in one.reasons]
+    foot = "largest move: 1 is what it takes to count"
+    parts = [drift.reason, text_table(rows, right_from=len(rows[0])), "\n".join(reasons), foot]
+    return "\n\n".join(part for part in [*parts, f"What to do: {REMEDIES[drift.verdict]}."] if part)
