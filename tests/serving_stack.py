@@ -17,6 +17,7 @@ from offbeat.registry import Registry
 from offbeat.serving.app import PATHS, Pages
 from offbeat.serving.current import Current
 from offbeat.serving.guard import App, Guard, Receive, Scope, Send
+from offbeat.serving.page import PAGE_PATHS
 from offbeat.serving.requests import Limits
 
 
@@ -46,7 +47,8 @@ def stack(current: Current, *, limits: Limits | None = None, **guard: Any) -> Ap
     """Return the pages behind their guard, with some of the settings that `offbeat.service` gives them."""
     limits = limits or Limits()
     settings = {"token": "", "max_body": limits.body, "max_concurrent": 32, "timeout_s": 60.0, **guard}
-    return Guard(Pages(rest_app, current=current, limits=limits), paths=frozenset(PATHS), **settings)
+    pages = Pages(rest_app, current=current, limits=limits)
+    return Guard(pages, paths=frozenset(PATHS), public=frozenset(PAGE_PATHS), **settings)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from offbeat.serving.app import PATHS, REST, Pages
 from offbeat.serving.guard import Guard
+from offbeat.serving.page import FILES, PAGE_PATHS
 from offbeat.serving.refusals import CODES
 
 JSON, CSV = {"content-type": "application/json"}, {"content-type": "text/csv"}
@@ -25,7 +26,8 @@ async def rest(scope, _, send):
 def stack(current, limits):
     def stack(pages=None, **changes):
         chosen = {"token": "", "max_body": 100_000, "max_concurrent": 8, "timeout_s": 20.0, **changes}
-        return Guard(pages or Pages(rest, current=current, limits=limits), paths=frozenset(PATHS), **chosen)
+        pages = pages or Pages(rest, current=current, limits=limits)
+        return Guard(pages, paths=frozenset(PATHS), public=frozenset(PAGE_PATHS), **chosen)
 
     return stack
 
@@ -88,7 +90,7 @@ def test_the_card_says_what_a_client_needs(stack, detector):
 
 def test_the_description_names_every_page_and_every_refusal_and_its_examples_work(stack):
     document = ask(stack(), "GET", "/docs.json").json()
-    assert set(document["paths"]) == set(PATHS) - set(REST) - {"/docs.json"}
+    assert set(document["paths"]) == set(PATHS) - {*REST, *FILES, "/docs.json"}
     statuses = {str(status) for status, _ in CODES.values()}
     for path, page in document["paths"].items():
         for method, one in page.items():
@@ -112,7 +114,8 @@ def refused(answer):
 @pytest.mark.parametrize(
     ("method", "path", "more", "expected"),
     [
-        ("GET", "/", {}, (404, "not_found", None)),
+        ("GET", "/page", {}, (404, "not_found", None)),
+        ("POST", "/", {}, (405, "method_not_allowed", None)),
         ("GET", "/score/", {}, (404, "not_found", None)),
         ("GET", "/score", {}, (405, "method_not_allowed", None)),
         ("POST", "/model", {}, (405, "method_not_allowed", None)),
