@@ -41,6 +41,7 @@ script's memory. */
       if (!(error instanceof Problem)) throw error;
       find("status").textContent = "";
       if (error.facts.code === "unauthorized") return locked(act);
+      find("result").hidden = true; // it is not of this file
       if (!card) find("ask").hidden = false; // its place for problems
       if (error.facts.code === "unknown_asset") await loadCard();
       const number = /^line (\d+)/.exec(error.facts.field || "");
@@ -100,6 +101,7 @@ script's memory. */
     file = ReadingsFile.open(name, text, TIME_COLUMNS);
     const stem = name.replace(/\.[^.]*$/, ""), byName = card && Object.hasOwn(card.assets, stem);
     if (byName) { find("search").value = ""; choices(); find("asset").value = stem; assetWords(1); }
+    find("again").textContent = `Score ${Offbeat.shortened(name, 60)} again`;
     find("again").hidden = false;
     await score(byName);
   }
@@ -137,7 +139,7 @@ script's memory. */
   }) : Promise.resolve(false);
 
   async function show(scored, asset, answer, how) {
-    const hasPictures = await drawing;
+    const hasPictures = await drawing, data = await ReadingsFile.drawn(scored, answer, how.isTime);
     if (shown && shown.chart) shown.chart.remove();
     shown = { answer, how, chart: null, chosen: null, from: 0 };
     find("result").hidden = false;
@@ -147,18 +149,17 @@ script's memory. */
     find("alarm").replaceChildren();
     find("alarm-list").hidden = !answer.events.length;
     list();
-    if (hasPictures) shown.chart = timeline(scored, asset, answer, how);
+    if (hasPictures) shown.chart = timeline(asset, answer, data);
     else for (const id of ["legend", "timeline"]) find(id).replaceChildren();
     find("result-title").focus({ preventScroll: true });
     find("result").scrollIntoView();
     root.ready = String(turns); // for whoever waits for an answer
   }
 
-  function timeline(scored, asset, answer, { isTime }) {
+  function timeline(asset, answer, data) {
     Offbeat.legend(find("legend"), [{ name: "alarm", colour: "--alarm", kind: "area" }, { name: "score", colour: "--score" }, { name: "threshold", colour: "--threshold", kind: "dashed" }, { name: "reading", colour: "--reading" }]);
     const alarms = answer.events.map((event) => ({ first: event.first, last: event.last, text: Parts.told(event) }));
-    const data = { ...ReadingsFile.drawn(scored, answer, isTime), alarms };
-    return Offbeat.timeline(find("timeline"), data, { label: `Readings, score and alarms of ${asset}`, onAlarm: (k) => open(k, true), thin: Thinning.inSight });
+    return Offbeat.timeline(find("timeline"), { ...data, alarms }, { label: `Readings, score and alarms of ${asset}`, onAlarm: (k) => open(k, true), thin: Thinning.inSight });
   }
 
   function list() {
@@ -171,6 +172,7 @@ script's memory. */
     shown.chosen = k;
     document.querySelectorAll("#alarms button[data-alarm]").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.alarm) === k)));
     Parts.alarm(find("alarm"), shown.answer, event, shown.how);
+    find("alarm").scrollIntoView({ block: "nearest" });
     if (!shown.chart) return;
     shown.chart.select(k);
     if (!fromChart) shown.chart.show(event.first, event.last);

@@ -4,6 +4,7 @@ timestamps of an answer. One global, `ReadingsFile`. */
 
 const ReadingsFile = (() => {
   const { place } = Offbeat;
+  const BLOCK = 20_000; // rows that are read in some 100 ms
 
   /** The text of what was chosen; throws an Error in plain words. */
   async function textOf(blob) {
@@ -41,11 +42,12 @@ const ReadingsFile = (() => {
     return found;
   }
 
-  /** Places of the rows in time, and a list of readings for each channel. */
-  function columns(file, isTime) {
+  /** Places of the rows in time, and a list of readings for each channel; between blocks of rows the page goes on. */
+  async function columns(file, isTime) {
     if (file.columns) return file.columns;
     const x = new Float64Array(file.n), values = file.names.map(() => new Float64Array(file.n));
     for (let row = 0; row < file.n; row++) {
+      if (row % BLOCK === BLOCK - 1) await new Promise((resolve) => { setTimeout(resolve); });
       const texts = cells(file.lines[row + 1], file.delimiter);
       const stamp = (texts[file.timeAt] || "").trim();
       x[row] = isTime ? place(stamp) : parseInt(stamp, 10);
@@ -61,7 +63,7 @@ const ReadingsFile = (() => {
   async function scored(file, { limits, context, isTime, send, progress }) {
     if (file.n <= limits.rows && file.size <= limits.body) return send(file.text, 0);
     const most = Math.max(Math.min(limits.rows, Math.floor((0.9 * limits.body * file.lines.length) / file.size)), 2);
-    const { x } = columns(file, isTime), before = Math.min(context, Math.floor(most / 2));
+    const { x } = await columns(file, isTime), before = Math.min(context, Math.floor(most / 2));
     let whole = null, fresh = 0; // the first row whose score is still wanted
     while (fresh < file.n) {
       const from = Math.max(0, fresh - before), to = Math.min(file.n, from + most);
@@ -113,7 +115,7 @@ const ReadingsFile = (() => {
   const leastStep = (x) => x.reduce((least, at, k) => (k && at > x[k - 1] ? Math.min(least, at - x[k - 1]) : least), Infinity);
 
   /** An answer and the file's readings for Offbeat.timeline, with an empty row in each long gap, so that nothing is drawn there. */
-  function drawn(file, answer, isTime) {
+  async function drawn(file, answer, isTime) {
     const places = answer.timestamps.map(place), step = places.length > 1 ? leastStep(places) : 1;
     const rows = [], x = [], gaps = []; // row of the answer at each place, -1 in a gap
     places.forEach((at, row) => {
@@ -121,7 +123,7 @@ const ReadingsFile = (() => {
       rows.push(row);
       x.push(at);
     });
-    const { x: read, values } = columns(file, isTime);
+    const { x: read, values } = await columns(file, isTime);
     const lists = answer.channels.map(() => new Float64Array(x.length).fill(NaN));
     const from = answer.channels.map((channel) => values[file.names.indexOf(channel)]);
     let k = 0;
