@@ -6,6 +6,7 @@ import json
 import httpx
 import numpy as np
 import pytest
+from serving_stack import ask
 
 from offbeat.serving.app import PATHS, REST, Pages
 from offbeat.serving.guard import Guard
@@ -30,17 +31,6 @@ def stack(current, limits):
         return Guard(pages, paths=frozenset(PATHS), public=frozenset(PAGE_PATHS), **chosen)
 
     return stack
-
-
-def ask(app, method, path, **more):
-    """Return the answer to one request."""
-
-    async def one():
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.request(method, path, **more)
-
-    return asyncio.run(one())
 
 
 def scores_of(answer):

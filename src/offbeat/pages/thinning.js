@@ -3,12 +3,12 @@ of minutes does not hold up the browser. For `thin` of Offbeat.timeline. One glo
 "use strict";
 
 const Thinning = (() => {
-  const MOST_POINTS = 6000; // more than a screen is wide, few enough to be drawn at once
+  const MOST_ROWS = 12_000, MOST_POINTS = 4000; // drawn as they are; else, more than a screen is wide
 
   /** What is drawn of an interval: `data` and its places `x`, all rows where they are few. `data.gaps`: rows without readings. */
   function inSight(data, x, [first, last]) {
     const from = Math.max(firstFrom(x, first) - 1, 0), to = Math.min(firstFrom(x, last) + 1, x.length);
-    const starts = to - from > 2 * MOST_POINTS ? buckets(data, from, to) : null;
+    const starts = to - from > MOST_ROWS ? buckets(data, from, to) : null;
     const pick = starts ? (values) => extremes(values, starts, to) : (values) => values.slice(from, to);
     const shares = data.shares && (starts ? means(data.shares, starts, to) : data.shares.slice(from, to));
     return {
