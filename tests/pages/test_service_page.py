@@ -15,6 +15,7 @@ from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder, read_folder
 from offbeat.readings.simulate import simulate_fleet
 from offbeat.serving.requests import Limits
+from offbeat.serving.stamps import stamp_of
 
 NAME = "</option><img src=x onerror=alert(1)> & 'é' \"漢字 имя\" ${x} %{y} <b>" + "x" * 150
 CHANNEL = "<b>flow</b> & <a href='x'>m³/h</a> %{y} 漢"
@@ -298,3 +299,22 @@ def test_a_long_series_is_drawn_in_few_points_and_loses_no_extreme_and_no_gap(op
     assert seen["rises"]
     assert (seen["most"], seen["least"], seen["gap"], seen["shares"]) == (99, -99, None, 2)
     assert seen["near"] == [11999, 1002, 99]
+
+
+def test_times_are_read_as_the_service_reads_them(open_page, serve):
+    texts = ["2026-01-05", "2026-01-05 00:10", "2026-01-05T00:10:00Z", "2026-01-05T02:10:00+02", "2026-01-04T22:40-01:30"]
+    texts += ["2026-01-05T00:10:00.123456Z", "2026-01-05T00:10:00,5+0100", "1969-12-31T23:59:59.999Z"]
+    page = opened(open_page, serve())
+    read = page.evaluate("(texts) => texts.map(Offbeat.place)", texts)
+    np.testing.assert_allclose(read, [stamp_of(text) / 1e6 for text in texts], rtol=0, atol=1e-3)
+
+
+def test_numbered_readings_with_semicolons_are_scored_and_drawn(open_page, tmp_path):
+    series = humming("only", 1, 1200, timed=False)
+    with running(current_of(detector_of(Folder((series,))), tmp_path)) as address:
+        page = opened(open_page, f"{address}/")
+        scored(page, csv_of(with_fault(series, *FAULT)).replace(",", ";"))
+        page.locator("#alarms button").first.click()
+        assert "timesteps from 7 to 1206" in page.locator("#notes").inner_text()
+        assert "in 10,000 timesteps" in page.locator("#asset-words").inner_text()
+        assert page.evaluate("document.querySelector('#timeline .chart').layout.xaxis.type") == "linear"

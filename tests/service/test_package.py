@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import signal
 import socket
@@ -130,6 +131,15 @@ def expected(detector: Detector, asset: str, frame: pd.DataFrame) -> Any:
 
 def as_numbers(values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def test_the_page_and_the_code_that_draws_are_in_the_package(client: httpx.Client) -> None:
+    index = client.get("/")
+    assert index.status_code == 200
+    [address] = re.findall(r'data-plotly="(page/plotly.min.js[^"]+)"', index.text)
+    answer = client.get(f"/{address}", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.content) > 3e6 > 1.5e6 > int(answer.headers["content-length"])
 
 
 def test_pages_that_nobody_has_leave_no_trace(client: httpx.Client) -> None:
