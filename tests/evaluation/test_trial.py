@@ -7,7 +7,8 @@ import naive
 import numpy as np
 import pytest
 
-from offbeat.evaluation.replay import Stretch, network_method, replay
+from offbeat.evaluation.judging import Stretch
+from offbeat.evaluation.replay import network_method, replay
 from offbeat.evaluation.trial import EVENTS_EACH, draw_trials, find_trials, quiet_rows
 from offbeat.readings.injection import DEFAULT_STRENGTHS
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from offbeat.detection.detector import SCORE_KEYS, Detector
-from offbeat.evaluation.replay import Stretch, stretch_of
+from offbeat.evaluation.judging import Stretch
+from offbeat.evaluation.replay import stretch_of
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
 from offbeat.readings.messages import length_text

@@ -11,7 +11,7 @@ import numpy as np
 from offbeat.detection.detector import Detector
 from offbeat.detection.result import ScoreResult
 from offbeat.evaluation.drawn import numbers, on_axis
-from offbeat.evaluation.replay import Judged
+from offbeat.evaluation.judging import Judged
 from offbeat.evaluation.thinning import thinning
 from offbeat.preparation import Prepared
 from offbeat.readings.features import band_places

@@ -14,11 +14,12 @@ import numpy as np
 from offbeat.assembly import fleet_thresholds
 from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
-from offbeat.detection.events import alarm_mask, events_of, overlaps
+from offbeat.detection.events import alarm_mask
 from offbeat.detection.periods import dominant_period
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
+from offbeat.evaluation.judging import Judged, Stretch, event_cuts, judge
 from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import CalibrateParams, EvaluateParams
@@ -45,56 +46,6 @@ class Method:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
-    """Readings of one asset to judge methods on.
-
-    Attributes
-    ----------
-    series : Series
-    labelled, excluded : ndarray of shape (T,), bool
-    first : int
-        First row that counts; those before it are what the scores of the others reach back to.
-    max_buffer : int
-        Longest buffer of VUS-PR, in timesteps.
-    """
-
-    series: Series
-    labelled: BoolArray
-    excluded: BoolArray
-    first: int
-    max_buffer: int
-
-    @property
-    def kept(self) -> BoolArray:
-        """Rows (T,) that count."""
-        kept = ~self.excluded
-        kept[: self.first] = False
-        return kept
-
-    @property
-    def normal(self) -> BoolArray:
-        """Rows (T,) that are neither labelled nor excluded, those before `first` too."""
-        return ~(self.labelled | self.excluded)
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Labelled events and alarms among the rows that count, as rows [start, stop) of the series, and which met.
-
-    Attributes
-    ----------
-    events, alarms : ndarray of shape (n, 2), int
-    found, on_event : ndarray of shape (n,), bool
-        Which events have an alarm, and which alarms touch an event; the others are false.
-    """
-
-    events: IntArray
-    found: BoolArray
-    alarms: IntArray
-    on_event: BoolArray
-
-
-@dataclass(frozen=True, eq=False)
 class Replay:
     """One method on one asset: scores and alarms (T,) of a stretch, threshold, metrics of the rows that count."""
 
@@ -110,16 +61,6 @@ class Replay:
     def found(self) -> BoolArray:
         """Which of the labelled events (n_events,) have an alarm."""
         return self.judged.found
-
-
-def judge(stretch: Stretch, alarms: BoolArray) -> Judged:
-    """Judge the alarms (T,) of a stretch as its metrics do."""
-    kept = np.flatnonzero(stretch.kept)
-    cuts = _cuts(stretch, kept)
-    events, raised = events_of(stretch.labelled[kept], cuts), events_of(alarms[kept], cuts)
-    return Judged(
-        _in_series(kept, events), overlaps(events, raised), _in_series(kept, raised), overlaps(raised, events)
-    )
 
 
 def replay_fleet(
@@ -196,7 +137,7 @@ def replay(method: Method, stretch: Stretch) -> Replay:
     alarms = method.alarms(series, scores)
     threshold = method.thresholds[series.asset]
     kept = np.flatnonzero(stretch.kept)
-    cuts = _cuts(stretch, kept)
+    cuts = event_cuts(stretch, kept)
     metrics = _test_metrics(stretch, kept, cuts, scores, alarms) | _promise(threshold, method.params, series.period_s)
     return Replay(method.name, series.asset, scores, alarms, threshold, metrics, judge(stretch, alarms))
 
@@ -247,17 +188,6 @@ def _test_metrics(
         max_buffer=stretch.max_buffer,
         segment_starts=cuts,
     )
-
-
-def _cuts(stretch: Stretch, rows: IntArray) -> IntArray:
-    """Return where events must not run on among the kept rows: over unlabelled rows that were left out."""
-    unlabelled = np.cumsum(~stretch.labelled)
-    return np.flatnonzero(np.r_[True, unlabelled[rows[1:] - 1] > unlabelled[rows[:-1]]])
-
-
-def _in_series(kept: IntArray, events: IntArray) -> IntArray:
-    """Return events of the kept rows as rows of the series; what was left out in their middle belongs to them."""
-    return np.stack([kept[events[:, 0]], kept[events[:, 1] - 1] + 1], axis=1)
 
 
 def _promise(threshold: Threshold, params: CalibrateParams, period_s: float | None) -> dict[str, float]:

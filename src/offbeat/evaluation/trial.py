@@ -14,7 +14,8 @@ import numpy as np
 
 from offbeat.detection.events import events_of
 from offbeat.detection.windows import reach_mask
-from offbeat.evaluation.replay import Method, Stretch
+from offbeat.evaluation.judging import Stretch
+from offbeat.evaluation.replay import Method
 from offbeat.readings.injection import DEFAULT_STRENGTHS, inject
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray
