@@ -162,9 +162,11 @@ async def _asked(scope: Scope, receive: Receive) -> Asked:
     headers = dict(scope["headers"])
     message = await receive()
     return Asked(
-        message.get("body", b""),
-        *(headers.get(name, b"") for name in (b"content-type", b"accept", b"accept-encoding")),
-        scope["query_string"],
+        body=message.get("body", b""),
+        content_type=headers.get(b"content-type", b""),
+        accept=headers.get(b"accept", b""),
+        encodings=headers.get(b"accept-encoding", b""),
+        query=scope["query_string"],
     )
 
 
