@@ -324,3 +324,16 @@ def test_numbered_readings_with_semicolons_are_scored_and_drawn(open_page, tmp_p
         assert "timesteps from 7 to 1206" in page.locator("#notes").inner_text()
         assert "in 10,000 timesteps" in page.locator("#asset-words").inner_text()
         assert page.evaluate("document.querySelector('#timeline .chart').layout.xaxis.type") == "linear"
+
+
+def test_what_is_wrong_in_a_later_part_is_named_by_its_line_in_the_file(open_page, serve, odd):
+    page = opened(open_page, serve(limits=Limits(rows=200)))
+    page.locator("#asset").select_option(NAME)
+    lines = csv_of(odd[1]).splitlines()
+    lines[700] = re.sub(r"[^,]+$", "warm", lines[700])
+    choose(page, "\n".join(lines))
+    page.wait_for_selector(".problem")
+    words = page.locator(".problem").inner_text()
+    assert "Line 701, column speed" in words
+    assert lines[700] in words
+    forget_refused(page)

@@ -312,7 +312,8 @@ def test_of_many_the_wrong_one_alone_is_refused(client: httpx.Client) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "not_found"),
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/page", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
         ("GET", "/score", 405, "method_not_allowed"),
         ("DELETE", "/model", 405, "method_not_allowed"),
         ("POST", "/livez", 405, "method_not_allowed"),

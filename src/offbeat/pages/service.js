@@ -16,6 +16,8 @@ script's memory. */
     constructor(facts) { super(facts.message); this.facts = facts; }
   }
 
+  class Late extends Error {} // another file was chosen meanwhile
+
   // ---- the service ----
 
   async function ask(path, options = {}) {
@@ -38,8 +40,12 @@ script's memory. */
       await act();
       find("locked").hidden = true;
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
+      if (error instanceof Late) return;
       find("status").textContent = "";
+      if (!(error instanceof Problem)) {
+        Parts.problem(find("problem"), { message: `This page itself failed: ${error.message}` });
+        throw error;
+      }
       if (error.facts.code === "unauthorized") return locked(act);
       find("result").hidden = true; // it is not of this file
       if (!card) find("ask").hidden = false; // its place for problems
@@ -115,6 +121,7 @@ script's memory. */
       try {
         return await ask(`score_csv?asset=${encodeURIComponent(asset)}`, { method: "POST", body: text, headers: { "Content-Type": "text/csv; charset=utf-8", Accept: "application/json" } });
       } catch (error) { // lines as they are in the file
+        if (turn !== turns) throw new Late();
         const field = error.facts.field;
         if (field) error.facts.field = field.replace(/^line (\d+)/, (_, number) => `line ${Number(number) + (number > 1 ? skipped : 0)}`);
         throw error;
