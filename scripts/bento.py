@@ -6,6 +6,7 @@ project. It takes the place of an earlier one in one step.
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from offbeat.errors import ModelError, OffbeatError
 from offbeat.files import new_directory
+from offbeat.pages import PACKED_PLOTLY, plotly_script
 from offbeat.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKED = ("detection", "readings", "serving")  # wings; of readings what needs pandas stays unused
+PACKED = ("detection", "pages", "readings", "serving")  # wings; of readings what needs pandas stays unused
 MODULES = ("__init__", "errors", "files", "params", "registry", "service", "typing")
 SERVE = """#!/usr/bin/env bash
 # Serve this package. PYTHON is that of an environment with requirements-service.lock; by default the one beside this
@@ -75,6 +77,8 @@ def gather(source: Path, model: Path) -> None:
         shutil.copytree(ROOT / "src/offbeat" / wing, package / wing, ignore=shutil.ignore_patterns("__pycache__"))
     for module in MODULES:
         shutil.copyfile(ROOT / "src/offbeat" / f"{module}.py", package / f"{module}.py")
+    # Plotly's code for browsers alone, and compressed once: the service's environment has no Plotly
+    (package / "pages" / PACKED_PLOTLY).write_bytes(gzip.compress(plotly_script().read_bytes(), 9, mtime=0))
     shutil.copytree(model, source / "model")
     shutil.copyfile(ROOT / "bentofile.yaml", source / "bentofile.yaml")
     shutil.copyfile(ROOT / "requirements-service.lock", source / "requirements-service.lock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
 from offbeat.detection.detector import Detector
@@ -17,6 +19,7 @@ from offbeat.registry import Registry
 from offbeat.serving.app import PATHS, Pages
 from offbeat.serving.current import Current
 from offbeat.serving.guard import App, Guard, Receive, Scope, Send
+from offbeat.serving.page import PAGE_PATHS
 from offbeat.serving.requests import Limits
 
 
@@ -46,7 +49,19 @@ def stack(current: Current, *, limits: Limits | None = None, **guard: Any) -> Ap
     """Return the pages behind their guard, with some of the settings that `offbeat.service` gives them."""
     limits = limits or Limits()
     settings = {"token": "", "max_body": limits.body, "max_concurrent": 32, "timeout_s": 60.0, **guard}
-    return Guard(Pages(rest_app, current=current, limits=limits), paths=frozenset(PATHS), **settings)
+    pages = Pages(rest_app, current=current, limits=limits)
+    return Guard(pages, paths=frozenset(PATHS), public=frozenset(PAGE_PATHS), **settings)
+
+
+def ask(app: App, method: str, path: str, **more: Any) -> httpx.Response:
+    """Return the answer to one request."""
+
+    async def one() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.request(method, path, **more)
+
+    return asyncio.run(one())
 
 
 @contextmanager

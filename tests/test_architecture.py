@@ -44,7 +44,7 @@ ANY_WING_MAY_IMPORT = {
 SHARED_BY = {
     "models": {"offbeat.preparation"},
     "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
-    "serving": {"offbeat.registry"},
+    "serving": {"offbeat.registry", "offbeat.pages"},
 }
 FEW_LIBRARIES = {"readings", "detection", "operation", "serving", "drift"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}

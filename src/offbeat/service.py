@@ -19,6 +19,7 @@ from offbeat.serving import guard
 from offbeat.serving.app import PATHS, Pages
 from offbeat.serving.current import Current
 from offbeat.serving.guard import Guard
+from offbeat.serving.page import PAGE_PATHS
 from offbeat.serving.requests import Limits
 
 FOLDER = Path(__file__).resolve().parents[1] / "model"  # where the package has it
@@ -113,5 +114,6 @@ SERVICE.add_asgi_middleware(
     max_concurrent=_number("OFFBEAT_MAX_CONCURRENT", 32),
     timeout_s=float(TIMEOUT_S),
     paths=frozenset(PATHS),
+    public=frozenset(PAGE_PATHS),
 )
 SERVICE.add_asgi_middleware(Pages, current=CURRENT, limits=LIMITS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import signal
 import socket
@@ -130,6 +131,15 @@ def expected(detector: Detector, asset: str, frame: pd.DataFrame) -> Any:
 
 def as_numbers(values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def test_the_page_and_the_code_that_draws_are_in_the_package(client: httpx.Client) -> None:
+    index = client.get("/")
+    assert index.status_code == 200
+    [address] = re.findall(r'data-plotly="(page/plotly.min.js[^"]+)"', index.text)
+    answer = client.get(f"/{address}", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.content) > 3e6 > 1.5e6 > int(answer.headers["content-length"])
 
 
 def test_pages_that_nobody_has_leave_no_trace(client: httpx.Client) -> None:
@@ -302,7 +312,8 @@ def test_of_many_the_wrong_one_alone_is_refused(client: httpx.Client) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "not_found"),
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/page", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
         ("GET", "/score", 405, "method_not_allowed"),
         ("DELETE", "/model", 405, "method_not_allowed"),
         ("POST", "/livez", 405, "method_not_allowed"),

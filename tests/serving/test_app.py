@@ -6,9 +6,11 @@ import json
 import httpx
 import numpy as np
 import pytest
+from serving_stack import ask
 
 from offbeat.serving.app import PATHS, REST, Pages
 from offbeat.serving.guard import Guard
+from offbeat.serving.page import FILES, PAGE_PATHS
 from offbeat.serving.refusals import CODES
 
 JSON, CSV = {"content-type": "application/json"}, {"content-type": "text/csv"}
@@ -25,20 +27,10 @@ async def rest(scope, _, send):
 def stack(current, limits):
     def stack(pages=None, **changes):
         chosen = {"token": "", "max_body": 100_000, "max_concurrent": 8, "timeout_s": 20.0, **changes}
-        return Guard(pages or Pages(rest, current=current, limits=limits), paths=frozenset(PATHS), **chosen)
+        pages = pages or Pages(rest, current=current, limits=limits)
+        return Guard(pages, paths=frozenset(PATHS), public=frozenset(PAGE_PATHS), **chosen)
 
     return stack
-
-
-def ask(app, method, path, **more):
-    """Return the answer to one request."""
-
-    async def one():
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.request(method, path, **more)
-
-    return asyncio.run(one())
 
 
 def scores_of(answer):
@@ -88,7 +80,7 @@ def test_the_card_says_what_a_client_needs(stack, detector):
 
 def test_the_description_names_every_page_and_every_refusal_and_its_examples_work(stack):
     document = ask(stack(), "GET", "/docs.json").json()
-    assert set(document["paths"]) == set(PATHS) - set(REST) - {"/docs.json"}
+    assert set(document["paths"]) == set(PATHS) - {*REST, *FILES, "/docs.json"}
     statuses = {str(status) for status, _ in CODES.values()}
     for path, page in document["paths"].items():
         for method, one in page.items():
@@ -112,7 +104,8 @@ def refused(answer):
 @pytest.mark.parametrize(
     ("method", "path", "more", "expected"),
     [
-        ("GET", "/", {}, (404, "not_found", None)),
+        ("GET", "/page", {}, (404, "not_found", None)),
+        ("POST", "/", {}, (405, "method_not_allowed", None)),
         ("GET", "/score/", {}, (404, "not_found", None)),
         ("GET", "/score", {}, (405, "method_not_allowed", None)),
         ("POST", "/model", {}, (405, "method_not_allowed", None)),

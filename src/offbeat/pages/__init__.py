@@ -20,6 +20,8 @@ from typing import Any
 
 from offbeat.errors import OffbeatError
 
+PACKED_PLOTLY = "plotly.min.js.gz"  # in this folder where the service is packed, whose environment has no Plotly
+
 
 def part(name: str) -> str:
     """Return a file of this folder."""

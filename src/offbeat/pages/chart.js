@@ -23,6 +23,7 @@ Offbeat.timeline(element, data, options) -> chart
       label: "...",             what the chart is, for those who do not see it
       onAlarm: (k) => ...,      optional: alarm k was clicked
       mostChannels: 8,          more are drawn on demand
+      thin: (data, x, [first, last]) => {data, x},   optional: what is drawn of that interval; see thinning.js
     }
     chart.show(first, last)     zoom to an interval, a margin around it
     chart.whole()               zoom out
@@ -40,6 +41,7 @@ Offbeat.shares(element, [{channel, share}, ...])    bars of each channel's share
 Offbeat.legend(element, [{name, colour, kind}, ...])   kind: line, dashed, area
 Offbeat.make(tag, {attribute: value}, ...children)  an element; children are elements or text
 Offbeat.moment(timestamp, isTime), Offbeat.number(value), Offbeat.percent(share)   as people write them
+Offbeat.place(timestamp)                            as a number: milliseconds since 1970, or the place in an integer index
 Offbeat.escaped(text), Offbeat.shortened(text, n)   for Plotly, which reads some markup
 Offbeat.inflate(base64) -> Promise of the text that was compressed with gzip
 Offbeat.run(code)                                   run a script that came as text
@@ -81,11 +83,16 @@ const Offbeat = (() => {
 
   const percent = (share) => (isNumber(share) ? `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %` : "–");
 
-  /** A timestamp as a number: milliseconds since 1970, or the place in an integer index. */
+  const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?:[zZ]|([+-])(\d\d):?(\d\d)?)?$/;
+
+  /** A timestamp as a number: milliseconds since 1970 and parts of them, or the place in an integer index. */
   const place = (timestamp) => {
     if (typeof timestamp !== "string") return timestamp;
-    const isBare = !/[zZ]|[+-]\d\d:?\d\d$/.test(timestamp);
-    return Date.parse(timestamp.replace(" ", "T") + (isBare && timestamp.length > 10 ? "Z" : ""));
+    const found = ISO.exec(timestamp);
+    if (!found) return Date.parse(timestamp);
+    const [, year, month, day, hour = 0, minute = 0, second = 0, fraction = 0, sign, aheadHours, aheadMinutes = 0] = found;
+    const ahead = sign ? Number(`${sign}1`) * (60 * aheadHours + Number(aheadMinutes)) : 0;
+    return Date.UTC(year, month - 1, day, hour, minute - ahead, second) + Number(`0.${fraction}e3`);
   };
 
   function moment(timestamp, isTime) {
@@ -203,12 +210,12 @@ const Offbeat = (() => {
     return data.threshold > 0 && highest > 12 * data.threshold;
   };
 
-  function traces(data, x, step, n) {
+  function traces(data, x, step, n, log) {
     const alarms = data.alarms || [];
     const all = [lane("alarms", alarms, step, (one) => (one.isFalse ? "--false-alarm" : "--alarm"), (one) => one.isFalse)];
     if (data.events) all.push(lane("labelled", data.events, step, () => "--event", (one) => one.isMissed));
     if (data.scores) {
-      const scores = isLog(data) ? data.scores.map((score) => (score > 0 ? score : null)) : data.scores;
+      const scores = log ? data.scores.map((score) => (score > 0 ? score : null)) : data.scores;
       all.push(line(x, scores, "score", colour("--score"), "y2"));
       if (isNumber(data.threshold)) {
         const level = line([x[0], x[x.length - 1]], [data.threshold, data.threshold], "threshold", colour("--threshold"), "y2", { dash: "dash", width: 1.5 });
@@ -223,7 +230,7 @@ const Offbeat = (() => {
     return all;
   }
 
-  function timelineLayout(data, n, narrow) {
+  function timelineLayout(data, n, narrow, log) {
     const { places, height } = strips(data, n);
     const total = height + 1;
     const domain = ([top, bottom]) => [1 - bottom / total, 1 - top / total];
@@ -242,7 +249,6 @@ const Offbeat = (() => {
       layout[key] = axis({ domain: domain(place), fixedrange: true, nticks: 4, automargin: false, ...more });
       title(place, text);
     };
-    const log = data.scores && isLog(data);
     if (places.score) strip(places.score, "yaxis2", `<b>score</b>${log ? ", on a scale of powers of ten" : ""}`, log ? { type: "log", dtick: 1, exponentformat: "power" } : {});
     if (places.shares) strip(places.shares, "yaxis3", "<b>share of the score</b>, while in alarm", { tickvals: data.channels.map((_, k) => k), ticktext: data.channels.map((name) => escaped(shortened(name, narrow ? 6 : 9))), tickfont: { size: 9, color: colour("--muted") }, showgrid: false, autorange: "reversed" });
     places.channels.forEach((place, k) => strip(place, `yaxis${k + 4}`, escaped(shortened(data.channels[k], narrow ? 38 : 90)), { nticks: 3 }));
@@ -296,6 +302,7 @@ const Offbeat = (() => {
     const x = data.timestamps.map(place);
     const step = data.step || (x.length > 1 ? x.reduce((least, value, k) => (k && value > x[k - 1] ? Math.min(least, value - x[k - 1]) : least), Infinity) : 1);
     const ends = [x[0], x[x.length - 1] + step];
+    const log = Boolean(data.scores) && isLog(data);
     let shown = [...ends], chosen = null, n = Math.min(options.mostChannels || 8, data.channels.length);
 
     const chart = make("div", { class: "chart", tabindex: 0, role: "group", "aria-label": `${options.label || "Readings and score"}. Arrow keys move in time, plus and minus zoom, 0 shows all.` });
@@ -312,7 +319,7 @@ const Offbeat = (() => {
       const ranges = {};
       const set = (key, lists, log) => { const range = extent(lists, from, to, log); if (range) ranges[`${key}.range`] = range; };
       if (data.scores) {
-        const log = isLog(data), range = extent([data.scores], from, to, log);
+        const range = extent([data.scores], from, to, log);
         if (range && data.threshold > 0) { // the threshold stays in sight, and a score of nearly 0 does not squeeze the rest
           const level = log ? Math.log10(data.threshold) : data.threshold;
           ranges["yaxis2.range"] = log ? [Math.max(Math.min(range[0], level - 0.3), level - 3), Math.max(range[1], level + 0.3)] : [Math.min(range[0], 0), Math.max(range[1], 1.15 * level)];
@@ -323,14 +330,15 @@ const Offbeat = (() => {
     }
 
     function draw() {
-      const { layout } = timelineLayout(data, n, element.clientWidth < 640);
+      const { layout } = timelineLayout(data, n, element.clientWidth < 640, log);
+      const seen = options.thin ? options.thin(data, x, shown) : { data, x };
       layout.shapes = bands(data, step, chosen);
       layout.annotations.push(...spanNames(data, ends, element.clientWidth - 60));
       layout.xaxis.range = [...shown];
       for (const [key, range] of Object.entries(yRanges())) layout[key.replace(".range", "")].range = range;
       more.hidden = data.channels.length <= (options.mostChannels || 8);
       more.textContent = n < data.channels.length ? `All ${data.channels.length} channels` : "Fewer channels";
-      drawn.react(traces(data, x, step, n), themed(layout), CONFIG);
+      drawn.react(traces(seen.data, seen.x, step, n, log), themed(layout), CONFIG);
     }
 
     function show([first, last]) {
@@ -339,7 +347,8 @@ const Offbeat = (() => {
       const width = Math.min(last - first, ends[1] - ends[0]);
       first = Math.min(Math.max(first, ends[0]), ends[1] - width);
       shown = [first, first + width];
-      drawn.relayout({ "xaxis.range": [...shown], ...yRanges() });
+      if (options.thin) draw();
+      else drawn.relayout({ "xaxis.range": [...shown], ...yRanges() });
     }
     const zoom = (factor) => { const [a, b] = shown, middle = (a + b) / 2, half = (factor * (b - a)) / 2; show([middle - half, middle + half]); };
     const move = (part) => { const by = part * (shown[1] - shown[0]); show([shown[0] + by, shown[1] + by]); };
@@ -393,5 +402,5 @@ const Offbeat = (() => {
     })));
   }
 
-  return { timeline, figure, shares, legend, make, moment, number, percent, escaped, shortened, inflate, run };
+  return { timeline, figure, shares, legend, make, moment, number, percent, place, escaped, shortened, inflate, run };
 })();

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,11 +18,12 @@ from offbeat.serving.current import Current, Served
 from offbeat.serving.description import description
 from offbeat.serving.guard import App, Receive, Scope, Send, respond
 from offbeat.serving.measures import measures
+from offbeat.serving.page import PAGE_PATHS, Headers, PageFiles
 from offbeat.serving.refusals import Refusal
 from offbeat.serving.requests import Limits, read_csv, read_json, read_many, read_request
 
 REST = ("/livez", "/readyz", "/healthz", "/metrics")  # BentoML's own
-PATHS = ("/score", "/score_many", "/score_csv", "/model", "/docs.json", *REST)
+PATHS = (*PAGE_PATHS, "/score", "/score_many", "/score_csv", "/model", "/docs.json", *REST)
 AT_ONCE = 16_000  # bytes of a request that is answered in the event loop, in some milliseconds; larger go to a thread
 JSON, CSV = b"application/json", b"text/csv"
 
@@ -33,6 +35,7 @@ class Asked:
     body: bytes
     content_type: bytes
     accept: bytes
+    encodings: bytes
     query: bytes
 
 
@@ -48,15 +51,16 @@ class Pages:
     """
 
     def __init__(self, app: App, *, current: Current, limits: Limits) -> None:
-        self.app, self.current, self.limits = app, current, limits
+        self.app, self.current, self.limits, self.page = app, current, limits, PageFiles(limits)
         # one, for ONNX Runtime uses all cores for a large batch already, and each thread keeps memory of its own
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
-        self._pages: dict[str, tuple[str, Callable[[Asked], Awaitable[tuple[bytes, bytes]]]]] = {
+        self._pages: dict[str, tuple[str, Callable[[Asked], Awaitable[tuple[bytes, Headers]]]]] = {
             "/score": ("POST", self._score),
             "/score_many": ("POST", self._score_many),
             "/score_csv": ("POST", self._score_csv),
             "/model": ("GET", self._model),
             "/docs.json": ("GET", self._description),
+            **{path: ("GET", partial(self._file, path)) for path in PAGE_PATHS},
         }
         assert {*self._pages, *REST} == set(PATHS), "every page stands in PATHS"
 
@@ -73,15 +77,15 @@ class Pages:
             method, page = self._pages[scope["path"]]
             if scope["method"] != method:
                 raise Refusal("method_not_allowed", f"this page takes {method}", allow=method)
-            body, content_type = await page(await _asked(scope, receive))
+            body, headers = await page(await _asked(scope, receive))
         except Refusal as refusal:
             await respond(refusal, send)
             return
-        headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _score(self, asked: Asked) -> tuple[bytes, bytes]:
+    async def _score(self, asked: Asked) -> tuple[bytes, Headers]:
         _check_type(asked, JSON)
         served = self.current.served
 
@@ -89,9 +93,9 @@ class Pages:
             series = read_request(read_json(asked.body), served.detector, self.limits)
             return to_json(_answer(served, series))
 
-        return await self._run(work, len(asked.body)), JSON
+        return await self._run(work, len(asked.body)), _type(JSON)
 
-    async def _score_many(self, asked: Asked) -> tuple[bytes, bytes]:
+    async def _score_many(self, asked: Asked) -> tuple[bytes, Headers]:
         _check_type(asked, JSON)
         served = self.current.served
 
@@ -106,9 +110,9 @@ class Pages:
             requests = read_many(read_json(asked.body), self.limits)
             return to_json({"answers": [one(request, f"requests[{k}].") for k, request in enumerate(requests)]})
 
-        return await self._run(work, len(asked.body)), JSON
+        return await self._run(work, len(asked.body)), _type(JSON)
 
-    async def _score_csv(self, asked: Asked) -> tuple[bytes, bytes]:
+    async def _score_csv(self, asked: Asked) -> tuple[bytes, Headers]:
         _check_type(asked, CSV)
         served, asset = self.current.served, _asset(asked.query)
         wants_json = JSON in asked.accept
@@ -119,13 +123,19 @@ class Pages:
                 return to_json(_answer(served, series))
             return to_csv(_result(served, series)).encode()
 
-        return await self._run(work, len(asked.body)), JSON if wants_json else CSV + b"; charset=utf-8"
+        return await self._run(work, len(asked.body)), _type(JSON if wants_json else CSV + b"; charset=utf-8")
 
-    async def _model(self, _: Asked) -> tuple[bytes, bytes]:
-        return self.current.served.card, JSON
+    async def _model(self, _: Asked) -> tuple[bytes, Headers]:
+        return self.current.served.card, _type(JSON)
 
-    async def _description(self, _: Asked) -> tuple[bytes, bytes]:
-        return to_json(description(self.current.served)), JSON
+    async def _description(self, _: Asked) -> tuple[bytes, Headers]:
+        return to_json(description(self.current.served)), _type(JSON)
+
+    async def _file(self, path: str, asked: Asked) -> tuple[bytes, Headers]:
+        found = self.page.file(path, takes_gzip=b"gzip" in asked.encodings)
+        if found is None:
+            raise Refusal("not_found", "the code that draws is not here: pack the service with make bento")
+        return found
 
     async def _run(self, work: Callable[[], bytes], n_bytes: int) -> bytes:
         """Work at once where that is quick, else in a thread, so that others are answered meanwhile."""
@@ -152,8 +162,16 @@ async def _asked(scope: Scope, receive: Receive) -> Asked:
     headers = dict(scope["headers"])
     message = await receive()
     return Asked(
-        message.get("body", b""), headers.get(b"content-type", b""), headers.get(b"accept", b""), scope["query_string"]
+        body=message.get("body", b""),
+        content_type=headers.get(b"content-type", b""),
+        accept=headers.get(b"accept", b""),
+        encodings=headers.get(b"accept-encoding", b""),
+        query=scope["query_string"],
     )
+
+
+def _type(kind: bytes) -> Headers:
+    return [(b"content-type", kind)]
 
 
 def _check_type(asked: Asked, wanted: bytes) -> None:

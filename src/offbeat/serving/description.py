@@ -53,6 +53,7 @@ def description(served: Served) -> dict[str, Any]:
                 }
             },
             "/model": {"get": {"summary": "The model card", "responses": _responses({"type": "object"})}},
+            "/": {"get": _page()},
         },
         "security": [{}, {"token": []}],  # whether a token is asked for, the service's environment says
         "components": {
@@ -60,6 +61,13 @@ def description(served: Served) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _page() -> dict[str, Any]:
+    summary = "The page for people: it shows the model card, sends a CSV file to /score_csv and draws the answer"
+    responses = _responses({"type": "object"})
+    responses["200"]["content"] = {"text/html": {"schema": {"type": "string"}}}
+    return {"summary": summary, "security": [{}], "responses": responses}
 
 
 def _ref(name: str) -> dict[str, Any]:

@@ -44,14 +44,25 @@ class Guard:
         From the first byte of the body to the answer.
     paths : collection of str
         Of the app, for the measures: others count as one.
+    public : collection of str
+        Those that are given without a token, for they hold no data; all other rules are for them too.
     """
 
     def __init__(
-        self, app: App, *, token: str, max_body: int, max_concurrent: int, timeout_s: float, paths: frozenset[str]
+        self,
+        app: App,
+        *,
+        token: str,
+        max_body: int,
+        max_concurrent: int,
+        timeout_s: float,
+        paths: frozenset[str],
+        public: frozenset[str] = frozenset(),
     ) -> None:
         self.app = app
         self._token, self._max_body = token.encode(), max_body
-        self._max_concurrent, self._timeout_s, self._paths = max_concurrent, timeout_s, paths
+        self._max_concurrent, self._timeout_s = max_concurrent, timeout_s
+        self._paths, self._public = paths, public
         self._n_at_work = self._n_buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,6 +95,8 @@ class Guard:
             self._n_at_work -= 1
 
     def _check_token(self, scope: Scope) -> None:
+        if scope["path"] in self._public:
+            return
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, token = given.partition(b" ")
         if self._token and not (scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)):

@@ -95,7 +95,7 @@ def read_csv(body: bytes, asset: str, detector: Detector, limits: Limits) -> Ser
     Raises
     ------
     Refusal
-        Its field is the line.
+        Its field is the line, and the column where one cell is wrong.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -125,9 +125,14 @@ def read_csv(body: bytes, asset: str, detector: Detector, limits: Limits) -> Ser
     times = [row[place].strip() for _, row in rows[1:]]
     cells = [[cell.strip() for k, cell in enumerate(row) if k != place] for _, row in rows[1:]]
     lines = [line for line, _ in rows[1:]]
-    stamps = _each(times, stamp_of if detector.is_time else int, lambda k: f"line {lines[k]}", "no timestamp")
-    values = np.array([[_cell(cell, lines[k]) for cell in row] for k, row in enumerate(cells)], dtype=np.float64)
+    read = stamp_of if detector.is_time else int
+    stamps = _each(times, read, lambda k: f"line {lines[k]}, column {names[place]}", "no timestamp")
     channels = tuple(name for k, name in enumerate(names) if k != place)
+    numbers = [
+        [_cell(cell, line, channel) for cell, channel in zip(row, channels, strict=True)]
+        for line, row in zip(lines, cells, strict=True)
+    ]
+    values = np.array(numbers, dtype=np.float64)
     return to_series(asset, stamps, values, channels, detector)
 
 
@@ -213,11 +218,11 @@ def _check_size(values: FloatArray, field: Callable[[int, int], str]) -> None:
         raise Refusal("bad_content", f"a reading must lie within ±{LARGEST_READING:g}", field(row, column))
 
 
-def _cell(cell: str, line: int) -> float:
+def _cell(cell: str, line: int, channel: str) -> float:
     try:
         return number_of(cell)
     except ValueError as error:
-        raise Refusal("bad_content", str(error), f"line {line}") from None
+        raise Refusal("bad_content", str(error), f"line {line}, column {channel[:50]}") from None
 
 
 def read_many(content: Any, limits: Limits) -> list[Any]:
