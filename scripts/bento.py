@@ -21,7 +21,7 @@ from offbeat.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKED = ("detection", "pages", "readings", "serving")  # wings; of readings what needs pandas stays unused
-MODULES = ("__init__", "errors", "files", "params", "registry", "service", "typing")
+MODULES = ("__init__", "errors", "files", "params", "progress", "registry", "service", "typing")
 SERVE = """#!/usr/bin/env bash
 # Serve this package. PYTHON is that of an environment with requirements-service.lock; by default the one beside this
 # folder, else the one on the path.
