@@ -97,6 +97,21 @@ def test_a_click_on_an_alarm_shows_each_channels_share_reading_and_expectation(o
     assert "place=" in page.url
 
 
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("clicked", ["#timeline", "#places"])
+def test_what_a_click_opens_is_in_sight_and_has_the_focus(open_page, address, clicked, width):
+    page = looked_at(open_page, address, width=width)
+    part = page.locator(f"{clicked} {'.barlayer .trace .point path' if clicked == '#timeline' else 'button'}").first
+    part.scroll_into_view_if_needed()
+    box = part.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function(
+        "() => { const box = document.querySelector('#place h3').getBoundingClientRect();"
+        " return box.top >= 0 && box.bottom <= innerHeight }"
+    )
+    assert page.evaluate("document.activeElement.id") == "place"
+
+
 def test_the_mouse_the_keys_and_the_buttons_zoom(open_page, address):
     page = looked_at(open_page, address)
     whole = range_of(page)
@@ -158,6 +173,17 @@ def test_a_link_opens_its_asset_and_the_list_finds_it(open_page, address):
     assert page.locator("#none-found").is_visible()
     page.locator("#before").click()
     page.wait_for_function("(name) => document.getElementById('asset-title').textContent === name", arg=NAME)
+
+
+def test_a_link_to_an_unknown_asset_says_so_and_opens_no_alarm_of_another(open_page, address):
+    page = open_page(f"{address}#asset=nope&place=1")
+    page.wait_for_selector("html[data-ready=pictures]", state="attached")
+    assert "no asset of that name on this page" in page.locator("#unknown").inner_text()
+    assert "nope" in page.locator("#unknown").inner_text()
+    assert page.locator("#place h3").count() == 0
+    page.locator("#after").click()
+    page.wait_for_function("document.getElementById('asset-title').textContent === 'pump-2'")
+    assert not page.locator("#unknown").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

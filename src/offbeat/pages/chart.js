@@ -44,6 +44,7 @@ Offbeat.moment(timestamp, isTime), Offbeat.number(value), Offbeat.percent(share)
 Offbeat.place(timestamp)                            as a number: milliseconds since 1970, or the place in an integer index
 Offbeat.escaped(text), Offbeat.shortened(text, n)   for Plotly, which reads some markup
 Offbeat.inflate(base64) -> Promise of the text that was compressed with gzip
+Offbeat.attend(element)                             scroll to what a click opened, and give it the focus
 Offbeat.run(code)                                   run a script that came as text
 */
 "use strict";
@@ -402,5 +403,11 @@ const Offbeat = (() => {
     })));
   }
 
-  return { timeline, figure, shares, legend, make, moment, number, percent, place, escaped, shortened, inflate, run };
+  /** Bring what a click opened into sight, and let the keyboard and readers of the screen go on from there. */
+  function attend(element) {
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "nearest" });
+  }
+
+  return { timeline, figure, shares, legend, make, moment, number, percent, place, escaped, shortened, inflate, run, attend };
 })();

@@ -25,20 +25,23 @@
     const parts = new URLSearchParams(location.hash.slice(1)), place = parts.get("place");
     parts.delete("place");
     const k = links.get(`#${parts}`);
-    return { k: k ?? 0, isAsset: k !== undefined, place: place === null ? null : Number(place) };
+    const isAsset = k !== undefined, unknown = isAsset ? null : parts.get("asset");
+    return { k: k ?? 0, isAddress: isAsset || unknown !== null, unknown, place: isAsset && place !== null ? Number(place) : null };
   }
 
   async function follow() {
-    const { k, isAsset, place } = addressed();
+    const { k, isAddress, unknown, place } = addressed();
     const turn = ++turns;
     if (!shown || shown.k !== k) {
       const block = JSON.parse(await Offbeat.inflate(find(`asset-${k}`).textContent));
       if (turn !== turns) return;
       showAsset(k, block);
     }
+    find("unknown").hidden = unknown === null;
+    find("unknown").textContent = `The address asks for asset ${Offbeat.shortened(unknown, 80)}, and there is no asset of that name on this page. Below is ${data.assets[k].asset}.`;
     if (place !== null && shown.block.places[place]) showPlace(place);
     else closePlace();
-    if (isAsset) find(place !== null ? "timeline" : "asset").scrollIntoView();
+    if (isAddress) find(place !== null ? "timeline" : "asset").scrollIntoView();
   }
 
   /** Resolves when a part of the page comes near to what is seen. */
@@ -144,6 +147,7 @@
   function go(k, fromChart) {
     history.replaceState(null, "", link(shown.k, k));
     showPlace(k, fromChart);
+    Offbeat.attend(find("place"));
   }
 
   function closePlace() {
@@ -222,7 +226,7 @@
   };
   document.documentElement.dataset.ready = "words"; // pictures follow, each when it is near
   const addressChanged = new Promise((resolve) => addEventListener("hashchange", resolve, { once: true }));
-  if (!addressed().isAsset) await Promise.race([near(find("asset")), addressChanged]);
+  if (!addressed().isAddress) await Promise.race([near(find("asset")), addressChanged]);
   Offbeat.run(await Offbeat.inflate(find("plotly").textContent));
   addEventListener("hashchange", follow); // before the first, which may still be at work when the address changes
   await follow();

@@ -179,10 +179,9 @@ script's memory. */
     shown.chosen = k;
     document.querySelectorAll("#alarms button[data-alarm]").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.alarm) === k)));
     Parts.alarm(find("alarm"), shown.answer, event, shown.how);
-    find("alarm").scrollIntoView({ block: "nearest" });
-    if (!shown.chart) return;
-    shown.chart.select(k);
-    if (!fromChart) shown.chart.show(event.first, event.last);
+    if (shown.chart) shown.chart.select(k);
+    if (shown.chart && !fromChart) shown.chart.show(event.first, event.last);
+    Offbeat.attend(find("alarm"));
   }
 
   // ---- start ----
