@@ -4,13 +4,14 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from evaluated import evaluated_of, with_fault
 
 from offbeat.evaluation.drawn import histogram, numbers, on_axis, significant
-from offbeat.evaluation.places import band_levels, places_of
+from offbeat.evaluation.places import Place, band_levels, places_of, worth_detail
 from offbeat.evaluation.report import report, write_report
 from offbeat.evaluation.words import about, verdict
 from offbeat.readings.features import feature_names
@@ -92,6 +93,34 @@ def test_an_alarm_shows_what_was_read_and_what_the_model_expected(page, evaluate
     np.testing.assert_allclose(shown["readings"][0], fleet[0].values[rows, 0], atol=0.01)
     expected = evaluated.detector.estimates(fleet[0], evaluated.detector.assets["pump-1"].scaling)
     np.testing.assert_allclose(shown["estimates"][0], expected[rows, 0], atol=0.01)
+
+
+def test_details_go_to_the_test_spans_first_then_to_the_strongest_of_the_fleet_while_there_is_room(evaluated):
+    results = [replace(result, threshold=threshold) for result, threshold in zip(evaluated.results, (2.0, 20.0))]
+    scores = np.zeros(N)
+    scores[[100, 200, 300]] = 9.0, 4.0, np.nan
+    results = [replace(result, scores=scores) for result in results]
+    short, long = Place(200, 201, "false"), Place(98, 102, "missed")  # 97 and 100 rows, of 3 channels, twice
+    places = [[Place(100, 101, "outside"), short], [long, Place(300, 301, "found")]]
+    needs = [6 * n for n in (97, 100, 97, 97)]  # in thresholds: 4 / 2, 9 / 20, none, and last what is not judged
+    for n, kept in enumerate([[set(), set()], [{1}, set()], [{1}, {0}], [{1}, {0, 1}], [{0, 1}, {0, 1}]]):
+        assert worth_detail(places, results, sum(needs[:n])) == kept
+        assert worth_detail(places, results, sum(needs[: n + 1]) - 1) == kept or n == 4
+
+
+def test_the_details_hold_as_many_numbers_as_they_were_given_room_for(evaluated, page):
+    places = [places_of(result, evaluated.own[result.asset].judged) for result in evaluated.results]
+    [place, *_] = [place for place in block_of(page, 0)["places"] if place["verdict"] == "found"]
+    numbers_of = sum(len(column) for key in ("readings", "estimates") for column in place["detail"][key])
+    [k] = [k for k, one in enumerate(places[0]) if one.verdict == "found"]
+    assert worth_detail([[places[0][k]]], evaluated.results[:1], numbers_of) == [{0}]
+    assert worth_detail([[places[0][k]]], evaluated.results[:1], numbers_of - 1) == [set()]
+
+
+def test_writing_the_page_tells_how_far_it_is(evaluated):
+    steps = []
+    report(evaluated, steps.append)
+    assert [(step.work, step.done, step.total) for step in steps] == [("writing the page", n, 2) for n in range(3)]
 
 
 def test_the_histogram_and_the_curve_are_of_the_scores(page, evaluated):
