@@ -96,7 +96,9 @@ def test_an_alarm_shows_what_was_read_and_what_the_model_expected(page, evaluate
 
 
 def test_details_go_to_the_test_spans_first_then_to_the_strongest_of_the_fleet_while_there_is_room(evaluated):
-    results = [replace(result, threshold=threshold) for result, threshold in zip(evaluated.results, (2.0, 20.0))]
+    results = [
+        replace(result, threshold=threshold) for result, threshold in zip(evaluated.results, (2.0, 20.0), strict=True)
+    ]
     scores = np.zeros(N)
     scores[[100, 200, 300]] = 9.0, 4.0, np.nan
     results = [replace(result, scores=scores) for result in results]
