@@ -34,7 +34,7 @@ def run(stage: Stage, root: Root = Path()) -> None:
     section = getattr(load_params(root / "params.yaml"), stage.value)
     with shown() as report:
         with native_chatter_muted():
-            report(Step("loading", 0, 1, "stages"))
+            report(Step(f"loading what {stage.value} needs"))
             module = import_module(f"offbeat.stages.{stage.value}")
         lines = module.run(section, root=root, report=report)
     typer.echo("\n".join(lines))
@@ -74,7 +74,7 @@ def train(
     with shown() as report:
         folder = read(readings, loaded.prepare.period, loaded.prepare.max_gap, report)
         with native_chatter_muted():
-            report(Step("loading TensorFlow", 0, 1, "libraries"))
+            report(Step("loading TensorFlow"))
             load_trainer()
         fitted = fit_fleet(folder, loaded, report=report)
         fitted.detector.save(out)
