@@ -162,6 +162,7 @@ def test_without_labels_without_time_and_without_epochs_there_is_a_page(graph, m
     assert not head["isTime"]
     assert (head["epochs"], head["unit"]) == ([], "10000_timesteps")
     assert "No event is labelled" in head["about"]["result"]
+    assert "3 channels, one a step, from" in head["about"]["trained"]
     assert head["assets"][0]["first"] == 7
     assert None in block_of(page, 0)["readings"][0]
 
@@ -233,19 +234,26 @@ def test_the_bands_of_raw_snapshots_are_read_off_the_channel_names():
 
 
 @pytest.mark.parametrize(
-    ("false", "promised", "days", "word"),
+    ("false", "promised", "days", "word", "told"),
     [
-        (1, 0.2, 10.0, "kept"),  # 2 expected
-        (5, 0.2, 10.0, "unknown"),  # chance: of a mean of 2, more than 4 come in 5.3 %, more than 5 in 1.7 %
-        (6, 0.2, 10.0, "broken"),
-        (0, 0.05, 10.0, "unknown"),  # half a false alarm expected: none proves nothing
-        (9, float("nan"), 10.0, "unknown"),
+        (1, 0.2, 10.0, "kept", "1 false alarm, at most 2.0 promised for this span"),  # 2 expected
+        (
+            5,
+            0.2,
+            10.0,
+            "unknown",
+            "within chance",
+        ),  # of a mean of 2, more than 4 come in 5.3 %, 5 in 1.7 %
+        (6, 0.2, 10.0, "broken", "more than chance explains"),
+        (0, 0.05, 10.0, "unknown", "too few to tell"),  # half a false alarm expected: none proves nothing
+        (9, float("nan"), 10.0, "unknown", "9 false alarms, nothing promised"),
     ],
 )
-def test_whether_a_promise_was_kept_takes_chance_into_account(false, promised, days, word):
+def test_whether_a_promise_was_kept_takes_chance_into_account(false, promised, days, word, told):
     metrics = {"false_alarms": false, "normal_days": days, "false_alarms_per_day": false / days}
     metrics |= {"promised_false_alarms_per_day": promised, "budget_false_alarms_per_day": 0.2}
     assert verdict(metrics)["is"] == word
+    assert verdict(metrics)["text"].endswith(told)
 
 
 def test_the_first_words_say_how_many_events_were_found(evaluated):
