@@ -2,7 +2,7 @@
 "use strict";
 
 (async () => {
-  const { make, number, percent, moment } = Offbeat;
+  const { make, number, percent, count, moment } = Offbeat;
   const find = (id) => document.getElementById(id);
   const data = JSON.parse(find("data").textContent);
   const VERDICTS = {
@@ -77,10 +77,9 @@
 
   function words(asset, block) {
     const m = asset.metrics, says = [];
-    const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
     says.push(`${count(asset.n_timesteps, "timestep")} from ${moment(asset.first, data.isTime)} to ${moment(asset.last, data.isTime)}${asset.n_gaps ? `, with ${count(asset.n_gaps, "long gap")}` : ""}.`);
     says.push(m.n_events ? `In the test span ${m.n_events_found} of ${count(m.n_events, "labelled event")} found.` : `No event is labelled in its test span, so nothing can be said of what it finds.`);
-    says.push(`False alarms: ${asset.verdict.text}.`);
+    says.push(`${asset.verdict.text}.`);
     if (asset.n_missing) says.push(`${count(asset.n_missing, "reading")} missing (${percent(asset.n_missing / (asset.n_timesteps * data.channels.length))}).`);
     if (asset.n_excluded) says.push(`${count(asset.n_excluded, "timestep")} excluded.`);
     if (asset.n_unscored === asset.n_timesteps) says.push("No timestep has a score: every stretch without a long gap is shorter than a window.");
@@ -106,9 +105,9 @@
       return { ...event, isMissed, text: isMissed ? "labelled event, missed" : "labelled event" };
     });
     Offbeat.legend(find("legend"), [
-      { name: "alarm", colour: "--alarm", kind: "area" }, { name: "false alarm (hollow)", colour: "--false-alarm", kind: "area" },
+      { name: "alarm", colour: "--alarm", kind: "area" }, { name: "false alarm", colour: "--false-alarm", kind: "area hollow" },
       { name: "alarm, not judged", colour: "--muted", kind: "area" },
-      ...(events.length ? [{ name: "labelled event (hollow: missed)", colour: "--event", kind: "area" }] : []),
+      ...(events.length ? [{ name: "labelled event", colour: "--event", kind: "area" }, { name: "missed event", colour: "--event", kind: "area hollow" }] : []),
       { name: "threshold", colour: "--threshold", kind: "dashed" },
     ]);
     const shares = block.shares.some(Boolean) ? block.shares.map((row) => row && row.map((share) => share / 100)) : undefined;
@@ -192,18 +191,19 @@
     find("figures").replaceChildren();
     const panel = (title, note) => {
       const [chart, key] = [make("div"), make("div")];
-      find("figures").append(make("figure", {}, make("h3", {}, title), key, chart, make("figcaption", {}, note)));
+      find("figures").append(make("figure", {}, make("h3", {}, title), key, chart, note ? make("figcaption", {}, note) : ""));
       return [chart, key];
     };
     // both before the first is drawn: each is as wide as the other leaves it
     const scores = panel("Scores", "Scores of normal readings should lie left of the threshold, those of labelled events right of it; where calibration and test differ, normal has changed.");
-    const recall = panel("Precision and recall, by timesteps", "Every threshold there could be; the point is the one in use. It was chosen without looking at these labels.");
+    const recall = panel("Precision and recall, by timesteps", block.curve.length ? "Every threshold there could be; the point is the one in use. It was chosen without looking at these labels." : "");
     shown.parts.push(...Figures.histogram(...scores, block.histogram, asset.threshold));
     shown.parts.push(...Figures.curve(...recall, block.curve, asset.metrics));
   }
 
   // ---- start ----
 
+  find("utc").hidden = !data.isTime;
   for (const id of ["result", "trained", "judged"]) find(id).textContent = data.about[id];
   Parts.tiles(data);
   Parts.doubts(data);

@@ -127,7 +127,7 @@ script's memory. */
         throw error;
       }
     };
-    const progress = (n) => { find("status").textContent = `${begin} ${Math.floor((100 * n) / scored.n)} %`; };
+    const progress = (n) => { find("status").textContent = `${begin} ${Math.floor((100 * n) / scored.n)}%`; };
     const answer = await ReadingsFile.scored(scored, { limits: LIMITS, context: card.stream_rows, isTime, send, progress });
     if (turn !== turns) return;
     answer.events.forEach((event) => { event.channels = event.channels || Parts.shares(answer, event).slice(0, 3); });
