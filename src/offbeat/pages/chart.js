@@ -255,7 +255,7 @@ const Offbeat = (() => {
     };
     if (places.score) strip(places.score, "yaxis2", `<b>score</b>${log ? ", on a scale of powers of ten" : ""}`, log ? { type: "log", dtick: 1, exponentformat: "power" } : {});
     if (places.shares) {
-      strip(places.shares, "yaxis3", "<b>share of the score</b>, while in alarm", { showticklabels: false, showgrid: false, range: [2 * data.channels.length - 0.5, -0.5] });
+      strip(places.shares, "yaxis3", "<b>share of the score</b>, while in alarm", { showticklabels: false, ticks: "", showgrid: false, range: [2 * data.channels.length - 0.5, -0.5] });
       data.channels.forEach((name, k) => layout.annotations.push({
         text: escaped(shortened(name, narrow ? 48 : 120)), xref: "paper", x: 0, xanchor: "left", yref: "y3", y: 2 * k, yanchor: "middle", showarrow: false,
         font: { size: 10, color: colour("--muted") },

@@ -145,6 +145,7 @@
   /** Look at a place without leaving where the reader is; the address keeps it. */
   function go(k, fromChart) {
     history.replaceState(null, "", link(shown.k, k));
+    find("unknown").hidden = true;
     showPlace(k, fromChart);
     Offbeat.attend(find("place"));
   }
