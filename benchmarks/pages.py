@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import Browser, sync_playwright
 
-from offbeat.evaluation.replay import network_method, replay, stretch_of
+from offbeat.evaluation.replay import network_method, replay, score_fleet, stretch_of
 from offbeat.evaluation.report import Evaluated, write_report
 from offbeat.params import Params, load_params
 from offbeat.readings.folder import Folder
@@ -79,10 +79,13 @@ def evaluate(folder: Folder) -> Evaluated:
     """Fit and judge the model alone: the simple methods beside it cost time, and their part of the page is a line."""
     params: Params = load_params(changes=SETTINGS)
     fitted = fit_fleet(folder, params)
-    method = network_method(fitted.detector.method, fitted.detector)
+    method, results = (
+        network_method(fitted.detector.method, fitted.detector),
+        score_fleet(fitted.detector, fitted.fleet),
+    )
     replays = [replay(method, stretch_of(prepared, params.evaluate)) for prepared in fitted.fleet]
     explained = fitted.trained.overall_explained_variance
-    return Evaluated(fitted.detector, params.train, fitted.fleet, replays, [], explained, [])
+    return Evaluated(fitted.detector, params.train, fitted.fleet, results, replays, [], explained, [])
 
 
 def opening(browser: Browser, page: Path) -> tuple[float, float]:

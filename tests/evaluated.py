@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from offbeat.assembly import assemble, calibrate_fleet
-from offbeat.evaluation.replay import replay_fleet
+from offbeat.evaluation.replay import replay_fleet, score_fleet
 from offbeat.evaluation.report import Evaluated
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
@@ -42,8 +42,9 @@ def evaluated_of(graph, series, *, labels=(), exclude=(), epochs=EPOCHS, doubts=
     calibrate = PARAMS.calibrate.for_window(PARAMS.prepare.window_size)
     detector = assemble(graph, fleet, PARAMS.prepare, calibrate, lineage)
     calibrate_fleet(detector, fleet)
-    replays = replay_fleet(detector, None, fleet, PARAMS.evaluate)
-    return Evaluated(detector, PARAMS.train, fleet, replays, list(epochs), 0.9, list(doubts))
+    results = score_fleet(detector, fleet)
+    replays = replay_fleet(detector, None, fleet, results, PARAMS.evaluate)
+    return Evaluated(detector, PARAMS.train, fleet, results, replays, list(epochs), 0.9, list(doubts))
 
 
 def humming(asset, seed, n=400, *, channels=("flow", "speed", "temp"), timed=True, missing=0.0, gaps=()):

@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model") / "detector"
     printed = invoke("train", folder, "--out", directory, *SMALL)
-    assert "2 assets, 1 labelled events in their test spans" in printed
+    assert "2 assets, 1 labelled event in their test spans" in printed
     assert "untrained_network" in printed
     assert f"open {directory / 'report.html'} in a browser" in printed
     return directory

@@ -80,3 +80,15 @@ def test_a_log_gets_a_line_now_and_then_and_each_new_note_at_once(clock: list[fl
         clock[0] += passed
         report(Step("training", done, 9, "batches", note))
     assert lines == ["training: 2/9 batches, 10/min, 42 s left", "training: 4/9 batches, 26/min, 12 s left; loss 1"]
+
+
+def test_work_that_cannot_be_counted_is_told_without_figures(clock: list[float]) -> None:
+    pace, lines = Pace(), list[str]()
+    assert pace.begins(Step("loading"))
+    assert pace.words() == ""
+    report = Lines(lines.append, every_s=10)
+    report(Step("loading"))
+    clock[0] += 10
+    report(Step("loading"))
+    report(Step("loading", note="the second part"))
+    assert lines == ["loading", "loading: the second part"]

@@ -94,6 +94,7 @@ def test_the_summary_of_a_fleet_without_events_stands_and_says_so():
     fleet = NO_EVENTS | {"n_assets": 1}
     metrics = {"method": "mean", "fleet": fleet, "baselines": {"random": NO_EVENTS}, "assets": {"pump-1": NO_EVENTS}}
     text = summary({**metrics, "training": {"explained_variance": 0.1}})
+    assert text.startswith("1 asset, 0 labelled events in its test span. ")
     assert "Doubt: no labelled event in the test spans" in text
     assert "Doubt: the model explains 10% of the variance" in text
     assert "ranks at least as well" not in text
@@ -166,7 +167,13 @@ def test_a_simple_method_that_comes_close_is_named(vus_pr, words):
 
 @pytest.mark.parametrize("n_events", [1, 4, 5])
 def test_few_labelled_events_are_told(n_events):
-    assert bool(doubted(GOOD | {"n_events": n_events})) == (n_events < 5)
+    assert bool(doubted(GOOD | {"n_events": n_events, "n_events_found": n_events})) == (n_events < 5)
+
+
+@pytest.mark.parametrize(("found", "is_doubted"), [(0, True), (2, True), (3, False), (6, False)])
+def test_more_than_half_of_the_events_missed_are_told(found, is_doubted):
+    told = doubted(GOOD | {"n_events": 6, "n_events_found": found})
+    assert [doubt.split(" at ")[0] for doubt in told] == [f"{6 - found} of 6 labelled events missed"] * is_doubted
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------

@@ -24,21 +24,21 @@ class Step:
     Attributes
     ----------
     work : str
-        What is done, such as ``scoring``.
+        What is done, such as ``scoring``. A work that cannot be counted is told by this alone.
     done : int
         How much of it is; a work begins with 0.
     total : int or None
         How much there is to do; None where nobody knows.
     unit : str
-        Of both, such as ``timesteps``.
+        Of both, such as ``timesteps``; empty where nothing is counted.
     note : str
         What came of it so far, such as the loss.
     """
 
     work: str
-    done: int
-    total: int | None
-    unit: str
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
     note: str = ""
 
 
@@ -92,8 +92,10 @@ class Pace:
         return is_new
 
     def words(self) -> str:
-        """Return of the last step how much is done, how fast it goes, and the time left."""
+        """Return of the last step how much is done, how fast it goes, and the time left; nothing if none is counted."""
         assert self._last is not None, "a step was taken in"
+        if not self._last.unit:
+            return ""
         step, spent_s = self._last, time.monotonic() - self._began_s
         done = step.done - self._began_with
         told = [f"{step.done:,}{'' if step.total is None else f'/{step.total:,}'} {step.unit}"]
@@ -118,7 +120,8 @@ class Lines:
             self._note, self._said_s = "", now
         if step.note != self._note or now - self._said_s >= self._every_s:
             self._note, self._said_s = step.note, now
-            self._say(f"{step.work}: {self._pace.words()}{step.note and '; '}{step.note}")
+            told = "; ".join(part for part in (self._pace.words(), step.note) if part)
+            self._say(f"{step.work}{told and ': '}{told}")
 
 
 def _rate(per_s: float) -> str:

@@ -119,7 +119,13 @@ def doubts(fleet: Metrics, baselines: Mapping[str, Metrics], explained_variance:
         )
     if not fleet["n_events"]:
         yield "no labelled event in the test spans: only false alarms could be counted"
-    elif fleet["n_events"] < FEW_EVENTS:
+        return
+    if (missed := int(fleet["n_events"] - fleet["n_events_found"])) > fleet["n_events"] / 2:
+        yield (
+            f"{missed} of {count(int(fleet['n_events']), 'labelled event')} missed at the threshold in use: allow more "
+            "false alarms if the ranking (VUS-PR) is good, else try another window or model, and check the labels"
+        )
+    if fleet["n_events"] < FEW_EVENTS:
         yield f"{count(int(fleet['n_events']), 'labelled event')} in the test spans: each weighs much, chance too"
 
 
@@ -130,7 +136,8 @@ def _tables(
     assets: Mapping[str, Metrics],
     explained_variance: float,
 ) -> list[str]:
-    about = f"{fleet['n_assets']} assets, {fleet['n_events']} labelled events in their test spans"
+    n_assets, n_events = count(int(fleet["n_assets"]), "asset"), count(int(fleet["n_events"]), "labelled event")
+    about = f"{n_assets}, {n_events} in {'its test span' if fleet['n_assets'] == 1 else 'their test spans'}"
     lines = [
         f"{about}. The model explains {explained_variance:.1%} of the variance of held-out normal readings.",
         "",

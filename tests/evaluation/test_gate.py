@@ -10,7 +10,7 @@ from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.runtime import Runtime
 from offbeat.evaluation.gate import gate
 from offbeat.evaluation.ground import Champion, learnt_until
-from offbeat.evaluation.replay import replay_fleet, summarize
+from offbeat.evaluation.replay import replay_fleet, score_fleet, summarize
 from offbeat.files import write_json
 from offbeat.models.export import export_network
 from offbeat.models.recurrent import build_autoencoder
@@ -142,7 +142,7 @@ def test_where_the_champion_has_seen_all_readings_it_stays(fleet_of, detector_of
 def test_metrics_are_those_of_the_evaluation(fleet_of, detector_of):
     fleet = fleet_of(labels=[(590, 600), (620, 630)])
     detector, other = detector_of(fleet), detector_of(fleet, other=True)
-    evaluated = summarize(replay_fleet(detector, other, fleet, PARAMS.evaluate))
+    evaluated = summarize(replay_fleet(detector, other, fleet, score_fleet(detector, fleet), PARAMS.evaluate))
     rows = judge(fleet, detector, other).rows
     for name, method in (("challenger", detector.method), ("champion", "untrained_network"), ("pca", "pca")):
         assert {key: rows[name][key] for key in evaluated[method]} == pytest.approx(evaluated[method], rel=1e-6)

@@ -8,7 +8,7 @@ import pytest
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.errors import StageError
-from offbeat.evaluation.replay import UNTRAINED, replay_fleet, summarize
+from offbeat.evaluation.replay import UNTRAINED, replay_fleet, score_fleet, summarize
 from offbeat.models.export import export_network
 from offbeat.models.recurrent import build_autoencoder
 from offbeat.params import load_params
@@ -64,7 +64,7 @@ def replayed(graph, other_graph):
         detectors = [assemble(g, fleet, PARAMS.prepare, section, {"method": OWN}) for g in (graph, other_graph)]
         for detector in detectors:
             calibrate_fleet(detector, fleet)
-        replays = replay_fleet(*detectors, fleet, PARAMS.evaluate)
+        replays = replay_fleet(*detectors, fleet, score_fleet(detectors[0], fleet), PARAMS.evaluate)
         return {(r.method, r.asset): r for r in replays}, summarize(replays)
 
     return replay
@@ -116,7 +116,7 @@ def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, 
     )
     for one in (detector, untrained):
         calibrate_fleet(one, fleet)
-    for replay in replay_fleet(detector, untrained, fleet, PARAMS.evaluate)[:4]:
+    for replay in replay_fleet(detector, untrained, fleet, score_fleet(detector, fleet), PARAMS.evaluate)[:4]:
         which = detector if replay.method == OWN else untrained
         prepared = next(p for p in fleet if p.series.asset == replay.asset)
         assert replay.threshold is which.assets[replay.asset].threshold

@@ -4,13 +4,14 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from evaluated import evaluated_of, with_fault
 
 from offbeat.evaluation.drawn import histogram, numbers, on_axis, significant
-from offbeat.evaluation.places import band_levels, places_of
+from offbeat.evaluation.places import Place, band_levels, places_of, worth_detail
 from offbeat.evaluation.report import report, write_report
 from offbeat.evaluation.words import about, verdict
 from offbeat.readings.features import feature_names
@@ -94,6 +95,36 @@ def test_an_alarm_shows_what_was_read_and_what_the_model_expected(page, evaluate
     np.testing.assert_allclose(shown["estimates"][0], expected[rows, 0], atol=0.01)
 
 
+def test_details_go_to_the_test_spans_first_then_to_the_strongest_of_the_fleet_while_there_is_room(evaluated):
+    results = [
+        replace(result, threshold=threshold) for result, threshold in zip(evaluated.results, (2.0, 20.0), strict=True)
+    ]
+    scores = np.zeros(N)
+    scores[[100, 200, 300]] = 9.0, 4.0, np.nan
+    results = [replace(result, scores=scores) for result in results]
+    short, long = Place(200, 201, "false"), Place(98, 102, "missed")  # 97 and 100 rows, of 3 channels, twice
+    places = [[Place(100, 101, "outside"), short], [long, Place(300, 301, "found")]]
+    needs = [6 * n for n in (97, 100, 97, 97)]  # in thresholds: 4 / 2, 9 / 20, none, and last what is not judged
+    for n, kept in enumerate([[set(), set()], [{1}, set()], [{1}, {0}], [{1}, {0, 1}], [{0, 1}, {0, 1}]]):
+        assert worth_detail(places, results, sum(needs[:n])) == kept
+        assert worth_detail(places, results, sum(needs[: n + 1]) - 1) == kept or n == 4
+
+
+def test_the_details_hold_as_many_numbers_as_they_were_given_room_for(evaluated, page):
+    places = [places_of(result, evaluated.own[result.asset].judged) for result in evaluated.results]
+    [place, *_] = [place for place in block_of(page, 0)["places"] if place["verdict"] == "found"]
+    numbers_of = sum(len(column) for key in ("readings", "estimates") for column in place["detail"][key])
+    [k] = [k for k, one in enumerate(places[0]) if one.verdict == "found"]
+    assert worth_detail([[places[0][k]]], evaluated.results[:1], numbers_of) == [{0}]
+    assert worth_detail([[places[0][k]]], evaluated.results[:1], numbers_of - 1) == [set()]
+
+
+def test_writing_the_page_tells_how_far_it_is(evaluated):
+    steps = []
+    report(evaluated, steps.append)
+    assert [(step.work, step.done, step.total) for step in steps] == [("writing the page", n, 2) for n in range(3)]
+
+
 def test_the_histogram_and_the_curve_are_of_the_scores(page, evaluated):
     block, replay = block_of(page, 0), evaluated.own["pump-1"]
     calibration, normal, labelled = block["histogram"]["groups"]
@@ -131,6 +162,7 @@ def test_without_labels_without_time_and_without_epochs_there_is_a_page(graph, m
     assert not head["isTime"]
     assert (head["epochs"], head["unit"]) == ([], "10000_timesteps")
     assert "No event is labelled" in head["about"]["result"]
+    assert "3 channels, one a step, from" in head["about"]["trained"]
     assert head["assets"][0]["first"] == 7
     assert None in block_of(page, 0)["readings"][0]
 
@@ -202,19 +234,26 @@ def test_the_bands_of_raw_snapshots_are_read_off_the_channel_names():
 
 
 @pytest.mark.parametrize(
-    ("false", "promised", "days", "word"),
+    ("false", "promised", "days", "word", "told"),
     [
-        (1, 0.2, 10.0, "kept"),  # 2 expected
-        (5, 0.2, 10.0, "unknown"),  # chance: of a mean of 2, more than 4 come in 5.3 %, more than 5 in 1.7 %
-        (6, 0.2, 10.0, "broken"),
-        (0, 0.05, 10.0, "unknown"),  # half a false alarm expected: none proves nothing
-        (9, float("nan"), 10.0, "unknown"),
+        (1, 0.2, 10.0, "kept", "1 false alarm, at most 2.0 promised for this span"),  # 2 expected
+        (
+            5,
+            0.2,
+            10.0,
+            "unknown",
+            "within chance",
+        ),  # of a mean of 2, more than 4 come in 5.3 %, 5 in 1.7 %
+        (6, 0.2, 10.0, "broken", "more than chance explains"),
+        (0, 0.05, 10.0, "unknown", "too few to tell"),  # half a false alarm expected: none proves nothing
+        (9, float("nan"), 10.0, "unknown", "9 false alarms, nothing promised"),
     ],
 )
-def test_whether_a_promise_was_kept_takes_chance_into_account(false, promised, days, word):
+def test_whether_a_promise_was_kept_takes_chance_into_account(false, promised, days, word, told):
     metrics = {"false_alarms": false, "normal_days": days, "false_alarms_per_day": false / days}
     metrics |= {"promised_false_alarms_per_day": promised, "budget_false_alarms_per_day": 0.2}
     assert verdict(metrics)["is"] == word
+    assert verdict(metrics)["text"].endswith(told)
 
 
 def test_the_first_words_say_how_many_events_were_found(evaluated):

@@ -97,6 +97,39 @@ def test_a_click_on_an_alarm_shows_each_channels_share_reading_and_expectation(o
     assert "place=" in page.url
 
 
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("clicked", ["#timeline", "#places"])
+def test_what_a_click_opens_is_in_sight_and_has_the_focus(open_page, address, clicked, width):
+    page = looked_at(open_page, address, width=width)
+    part = page.locator(f"{clicked} {'.barlayer .trace .point path' if clicked == '#timeline' else 'button'}").first
+    part.scroll_into_view_if_needed()
+    box = part.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function(
+        "() => { const box = document.querySelector('#place h3').getBoundingClientRect();"
+        " return box.top >= 0 && box.bottom <= innerHeight }"
+    )
+    assert page.evaluate("document.activeElement.id") == "place"
+
+
+def test_the_full_name_of_each_channel_stands_above_its_shares(open_page, address):
+    page = looked_at(open_page, address, width=390)
+    names = page.evaluate(
+        "document.querySelector('#timeline .chart').layout.annotations"
+        ".filter((one) => one.yref === 'y3').map((one) => one.text)"
+    )
+    assert names[1:] == ["speed", "temp"]
+    assert names[0].startswith("&lt;b&gt;flow")
+    assert page.locator("#timeline .ytick text").all_text_contents() == ["labelled", "alarms"]
+
+
+def test_without_scripts_the_page_says_so_first(browser, address):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(address)
+        assert page.locator("main > *").first.inner_text().startswith("The words, figures and pictures")
+
+
 def test_the_mouse_the_keys_and_the_buttons_zoom(open_page, address):
     page = looked_at(open_page, address)
     whole = range_of(page)
@@ -160,6 +193,17 @@ def test_a_link_opens_its_asset_and_the_list_finds_it(open_page, address):
     page.wait_for_function("(name) => document.getElementById('asset-title').textContent === name", arg=NAME)
 
 
+def test_a_link_to_an_unknown_asset_says_so_and_opens_no_alarm_of_another(open_page, address):
+    page = open_page(f"{address}#asset=nope&place=1")
+    page.wait_for_selector("html[data-ready=pictures]", state="attached")
+    assert "no asset of that name on this page" in page.locator("#unknown").inner_text()
+    assert "nope" in page.locator("#unknown").inner_text()
+    assert page.locator("#place h3").count() == 0
+    page.locator("#after").click()
+    page.wait_for_function("document.getElementById('asset-title').textContent === 'pump-2'")
+    assert not page.locator("#unknown").is_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling_in_either_light(open_page, address, scheme):
     page = looked_at(open_page, address, width=390, scheme=scheme)
@@ -186,12 +230,15 @@ def test_a_single_numbered_channel_with_holes_and_without_labels_or_training_is_
     series = with_fault(series, 320, 326)
     page = looked_at(open_page, write_page([series], epochs=[], doubts=[]))
     assert "nobody can say what it finds" in page.locator("#result").inner_text()
+    assert "UTC" not in page.locator("footer").inner_text()
     assert "Nothing in the figures calls for doubt" in page.locator("#doubts").inner_text()
     words = page.locator("#asset-words").inner_text()
     assert "with 1 long gap" in words
     assert "readings missing" in words
     assert "without a score" in words
     assert "no precision and no recall" in page.locator("#figures").inner_text()
+    assert "the one in use" not in page.locator("#figures").inner_text()
+    assert page.locator("#timeline .ytick text").all_text_contents() == ["alarms"]
     page.locator("#loss").scroll_into_view_if_needed()
     page.wait_for_selector("#loss .message")
     page.locator("#filter").select_option("all")

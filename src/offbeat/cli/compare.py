@@ -53,7 +53,7 @@ def compare(
     with shown() as report:
         folder = read(readings, prepare.period, prepare.max_gap, report)
         with native_chatter_muted():
-            report(Step("loading TensorFlow", 0, 1, "libraries"))
+            report(Step("loading TensorFlow"))
             load_trainer()
         comparison = compare_settings(folder, settings, seed, report=report)
     blocks = comparison.blocks()

@@ -34,7 +34,7 @@ def run(stage: Stage, root: Root = Path()) -> None:
     section = getattr(load_params(root / "params.yaml"), stage.value)
     with shown() as report:
         with native_chatter_muted():
-            report(Step("loading", 0, 1, "stages"))
+            report(Step(f"loading what {stage.value} needs"))
             module = import_module(f"offbeat.stages.{stage.value}")
         lines = module.run(section, root=root, report=report)
     typer.echo("\n".join(lines))
@@ -63,7 +63,7 @@ def train(
     on the last.
     """
     from offbeat.detection.storage import REPORT, check_directory
-    from offbeat.evaluation.replay import replay_fleet
+    from offbeat.evaluation.replay import replay_fleet, score_fleet
     from offbeat.evaluation.report import Evaluated, write_report
     from offbeat.progress import Step
     from offbeat.summary import all_doubts, fit_summary
@@ -74,22 +74,24 @@ def train(
     with shown() as report:
         folder = read(readings, loaded.prepare.period, loaded.prepare.max_gap, report)
         with native_chatter_muted():
-            report(Step("loading TensorFlow", 0, 1, "libraries"))
+            report(Step("loading TensorFlow"))
             load_trainer()
         fitted = fit_fleet(folder, loaded, report=report)
         fitted.detector.save(out)
-        replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, loaded.evaluate, report)
-    explained = fitted.trained.overall_explained_variance
-    evaluated = Evaluated(
-        detector=fitted.detector,
-        train=loaded.train,
-        fleet=fitted.fleet,
-        replays=replays,
-        epochs=[(epoch.epoch, epoch.loss, epoch.held_out_loss) for epoch in fitted.trained.epochs],
-        explained_variance=explained,
-        doubts=all_doubts(fitted.detector, replays, explained),
-    )
-    write_report(out / REPORT, evaluated)
+        results = score_fleet(fitted.detector, fitted.fleet, report)
+        replays = replay_fleet(fitted.detector, fitted.untrained, fitted.fleet, results, loaded.evaluate, report)
+        explained = fitted.trained.overall_explained_variance
+        evaluated = Evaluated(
+            detector=fitted.detector,
+            train=loaded.train,
+            fleet=fitted.fleet,
+            results=results,
+            replays=replays,
+            epochs=[(epoch.epoch, epoch.loss, epoch.held_out_loss) for epoch in fitted.trained.epochs],
+            explained_variance=explained,
+            doubts=all_doubts(fitted.detector, replays, explained),
+        )
+        write_report(out / REPORT, evaluated, report)
     typer.echo(
         "\n".join(
             [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,13 @@ from offbeat.detection.detector import Detector
 from offbeat.detection.events import events_of
 from offbeat.detection.result import ScoreResult
 from offbeat.evaluation.drawn import histogram, numbers, on_axis, significant
-from offbeat.evaluation.places import DETAIL_POINTS, Place, band_levels, detail, place_json, worth_detail
+from offbeat.evaluation.places import Place, band_levels, detail, place_json
 from offbeat.evaluation.thinning import Thinning, thinning
 from offbeat.preparation import Prepared, calibration_rows
 
-# Numbers on a page, about 4 bytes each, so that a fleet of any size stays below 15 MB
-MOST_READINGS, MOST_DETAILS = 1_400_000, 500_000
+# Numbers on a page, about 4 bytes each: with the details of alarms a fleet of any size stays below 15 MB
+MOST_READINGS = 1_400_000
 FEWEST_POINTS, MOST_POINTS = 200, 10_000  # of a channel; more than a screen is wide, few enough to be drawn at once
-FEWEST_DETAILS = 3  # of an asset
 SPANS = {"train": "training", "calibration": "calibration", "test": "test"}
 
 
@@ -28,6 +27,7 @@ def asset_block(
     result: ScoreResult,
     places: Sequence[Place],
     curve: Sequence[tuple[float, float, float]],
+    detailed: Collection[int],
     n_assets: int,
 ) -> dict[str, Any]:
     """Return all that is drawn of an asset, as JSON holds it.
@@ -40,14 +40,14 @@ def asset_block(
         As `places_of` returns them.
     curve : sequence of (recall, precision, threshold)
         Empty where no event is labelled.
+    detailed : collection of int
+        Which of the places are shown in detail.
     n_assets : int
         That share the page.
     """
     series = prepared.series.in_order(detector.channels)
     points = MOST_READINGS // n_assets // (series.n_channels + 1)
     thin = thinning(series.positions, series.segment_starts, int(np.clip(points, FEWEST_POINTS, MOST_POINTS)))
-    most = MOST_DETAILS // n_assets // (2 * series.n_channels * DETAIL_POINTS)
-    detailed = set(worth_detail(places, result, max(most, FEWEST_DETAILS)))
     return {
         "first": on_axis(series.stamps[0], series.is_time),
         "offsets": thin.offsets.tolist(),

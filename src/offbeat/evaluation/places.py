@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,25 @@ def places_of(result: ScoreResult, judged: Judged) -> list[Place]:
     return sorted([*counted, *missed, *others], key=lambda place: (place.start, place.stop))
 
 
-def worth_detail(places: Sequence[Place], result: ScoreResult, most: int) -> list[int]:
-    """Return which places are shown in detail: those of the test span first, the strongest first, at most so many."""
-    peaks = [_peak(result.scores[place.start : place.stop]) for place in places]
-    order = sorted(range(len(places)), key=lambda k: (places[k].verdict == "outside", -peaks[k]))
-    return sorted(order[:most])
+def worth_detail(places: Sequence[Sequence[Place]], results: Sequence[ScoreResult], most: int) -> list[set[int]]:
+    """Return which places of each asset of a fleet are shown in detail.
+
+    Those of the test spans come first, and of them the strongest of the fleet, measured by each asset's threshold.
+
+    Parameters
+    ----------
+    places : sequence of sequence of Place
+        Of each asset, as `places_of` returns them.
+    results : sequence of ScoreResult
+        Of each asset.
+    most : int
+        How many numbers the details may hold together.
+    """
+    each = [(a, k) for a, some in enumerate(places) for k in range(len(some))]
+    each.sort(key=lambda one: (places[one[0]][one[1]].verdict == "outside", -_strength(places, results, *one)))
+    sizes = [2 * len(results[a].channels) * _n_shown(places[a][k], len(results[a].scores)) for a, k in each]
+    kept = {one for one, total in zip(each, accumulate(sizes), strict=True) if total <= most}
+    return [{k for k in range(len(some)) if (a, k) in kept} for a, some in enumerate(places)]
 
 
 def place_json(place: Place, result: ScoreResult) -> dict[str, Any]:
@@ -81,7 +96,7 @@ def place_json(place: Place, result: ScoreResult) -> dict[str, Any]:
 def detail(detector: Detector, prepared: Prepared, place: Place) -> dict[str, Any]:
     """Return readings and what the model expected around a place, at full resolution where it is not too long."""
     series = prepared.series.in_order(detector.channels)
-    first, last = max(place.start - CONTEXT, 0), min(place.stop + CONTEXT, series.n_timesteps)
+    first, last = _shown(place, series.n_timesteps)
     # with what its windows reach, so that the estimates are those behind the scores
     begin, end = max(first - detector.context, 0), min(last + detector.window_size, series.n_timesteps)
     part = series.rows(begin, end)
@@ -111,6 +126,24 @@ def band_levels(channels: Sequence[str], values: FloatArray) -> Mapping[str, Any
         ]
         for sensor, bands in band_places(channels).items()
     }
+
+
+def _shown(place: Place, n_timesteps: int) -> tuple[int, int]:
+    """Return the rows [first, last) that the detail of a place shows."""
+    return max(place.start - CONTEXT, 0), min(place.stop + CONTEXT, n_timesteps)
+
+
+def _n_shown(place: Place, n_timesteps: int) -> int:
+    """Return how many points a channel has in the detail of a place, long gaps left aside."""
+    first, last = _shown(place, n_timesteps)
+    return min(last - first, DETAIL_POINTS)
+
+
+def _strength(places: Sequence[Sequence[Place]], results: Sequence[ScoreResult], asset: int, k: int) -> float:
+    """Return a place's highest score in thresholds, which assets have in common; as it is where that is no measure."""
+    place, result = places[asset][k], results[asset]
+    peak, threshold = _peak(result.scores[place.start : place.stop]), result.threshold
+    return peak / threshold if 0 < threshold < float("inf") else peak
 
 
 def _peak(scores: FloatArray) -> float:

@@ -7,7 +7,7 @@ label: all come from the calibration span by the same rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from offbeat.detection.calibration import budget_rate
 from offbeat.detection.detector import Detector
 from offbeat.detection.events import alarm_mask
 from offbeat.detection.periods import dominant_period
+from offbeat.detection.result import ScoreResult
 from offbeat.detection.scores import moving_mean
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import StageError
@@ -24,7 +25,7 @@ from offbeat.evaluation.metrics import evaluate_scores, fleet_metrics
 from offbeat.models.baselines import moving_average_scores, pca_scores, random_scores
 from offbeat.params import CalibrateParams, EvaluateParams
 from offbeat.preparation import Prepared
-from offbeat.progress import Report, counted, silent
+from offbeat.progress import Report, counted, parts, silent
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
@@ -64,10 +65,18 @@ class Replay:
         return self.judged.found
 
 
+def score_fleet(detector: Detector, fleet: Sequence[Prepared], report: Report = silent) -> list[ScoreResult]:
+    """Return what a detector says of each asset's readings; `report` takes each `Step`, in timesteps."""
+    sizes = [prepared.series.n_timesteps for prepared in fleet]
+    reports = parts(report, "scoring", sizes)
+    return [detector.score(prepared.series, report=part) for prepared, part in zip(fleet, reports, strict=True)]
+
+
 def replay_fleet(
     detector: Detector,
     untrained: Detector | None,
     fleet: Sequence[Prepared],
+    results: Sequence[ScoreResult],
     params: EvaluateParams,
     report: Report = silent,
 ) -> list[Replay]:
@@ -78,6 +87,8 @@ def replay_fleet(
     detector, untrained : Detector
         Calibrated; the second around the network before training, None if there is no such.
     fleet : sequence of Prepared
+    results : sequence of ScoreResult
+        Of the detector, as `score_fleet` returns them: it scores no reading twice.
     params : EvaluateParams
     report : callable, optional
         Takes each `Step`, in replays.
@@ -87,7 +98,8 @@ def replay_fleet(
     StageError
         If an asset has no scored timestep in its test span.
     """
-    methods = [network_method(detector.method, detector)]
+    known = {result.asset: result.scores for result in results}
+    methods = [replace(network_method(detector.method, detector), score=lambda series: known[series.asset])]
     methods += [network_method(UNTRAINED, untrained)] if untrained else []
     simple = [
         pca_method(detector, fleet, params),

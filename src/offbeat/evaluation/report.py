@@ -22,16 +22,18 @@ from offbeat.detection.storage import card_of
 from offbeat.evaluation.areas import precision_recall_curve
 from offbeat.evaluation.asset_block import asset_block
 from offbeat.evaluation.drawn import on_axis
-from offbeat.evaluation.places import Place, places_of
+from offbeat.evaluation.places import Place, places_of, worth_detail
 from offbeat.evaluation.replay import Replay, summarize
 from offbeat.evaluation.words import about, rate_unit, verdict
 from offbeat.files import new_file, without_nan
 from offbeat.pages import one_file
 from offbeat.params import TrainParams
 from offbeat.preparation import Prepared
+from offbeat.progress import Report, counted, silent
 
 TEMPLATE, STYLE = "report.html", "style.css"
 SCRIPTS = ("chart.js", "report_parts.js", "report_figures.js", "report.js")
+MOST_DETAILS = 500_000  # numbers that the details of alarms hold together
 CURVE_POINTS = 50
 MOST_NAMED = 6
 
@@ -46,6 +48,8 @@ class Evaluated:
     train : TrainParams
         Of its model.
     fleet : sequence of Prepared
+    results : sequence of ScoreResult
+        What the detector says of each asset's readings, as `score_fleet` returns it.
     replays : sequence of Replay
         Of every method, as `replay_fleet` returns them.
     epochs : sequence of (epoch, loss, held-out loss)
@@ -59,6 +63,7 @@ class Evaluated:
     detector: Detector
     train: TrainParams
     fleet: Sequence[Prepared]
+    results: Sequence[ScoreResult]
     replays: Sequence[Replay]
     epochs: Sequence[tuple[int, float, float]]
     explained_variance: float
@@ -68,11 +73,6 @@ class Evaluated:
     def own(self) -> dict[str, Replay]:
         """The detector's own replay of each asset."""
         return {replay.asset: replay for replay in self.replays if replay.method == self.detector.method}
-
-    @cached_property
-    def results(self) -> list[ScoreResult]:
-        """What the detector says of each asset's readings."""
-        return [self.detector.score(prepared.series) for prepared in self.fleet]
 
     @cached_property
     def curves(self) -> dict[str, list[tuple[float, float, float]]]:
@@ -88,20 +88,22 @@ class Evaluated:
         return curves
 
 
-def write_report(path: Path, evaluated: Evaluated) -> None:
-    """Write the page of an evaluation, whole or not at all."""
+def write_report(path: Path, evaluated: Evaluated, progress: Report = silent) -> None:
+    """Write the page of an evaluation, whole or not at all; `progress` takes each `Step`, in assets."""
     with new_file(path) as scratch:
-        scratch.write_text(report(evaluated), encoding="utf-8")
+        scratch.write_text(report(evaluated, progress), encoding="utf-8")
 
 
-def report(evaluated: Evaluated) -> str:
+def report(evaluated: Evaluated, progress: Report = silent) -> str:
     """Return the page of an evaluation."""
-    blocks, assets = {}, []
-    for k, (prepared, result) in enumerate(zip(evaluated.fleet, evaluated.results, strict=True)):
-        places = places_of(result, evaluated.own[result.asset].judged)
+    blocks, assets, fleet, results = {}, [], evaluated.fleet, evaluated.results
+    all_places = [places_of(result, evaluated.own[result.asset].judged) for result in results]
+    detailed = worth_detail(all_places, results, MOST_DETAILS)
+    for k, prepared in enumerate(counted(fleet, progress, "writing the page", "assets")):
+        result, places = results[k], all_places[k]
         assets.append(_asset_head(evaluated, prepared, result, places))
         curve = evaluated.curves.get(result.asset, [])
-        blocks[f"asset-{k}"] = asset_block(evaluated.detector, prepared, result, places, curve, len(evaluated.fleet))
+        blocks[f"asset-{k}"] = asset_block(evaluated.detector, prepared, result, places, curve, detailed[k], len(fleet))
     title = f"Evaluation of {evaluated.detector.method}"
     return one_file(TEMPLATE, STYLE, SCRIPTS, title, _head(evaluated, assets), blocks)
 

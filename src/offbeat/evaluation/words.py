@@ -12,7 +12,7 @@ from offbeat.preparation import Prepared
 from offbeat.readings.messages import count, length_text, stamp_text
 
 Metrics = Mapping[str, float]
-UNITS = {"day": "a day", "10000_timesteps": "in 10,000 timesteps"}  # end of a metric's key, and in words
+UNITS = ("day", "10000_timesteps")  # ends of a metric's key
 MODELS = {
     "recurrent_autoencoder": "a recurrent autoencoder, which reconstructs windows of readings through a narrow code",
     "recurrent_forecaster": "a recurrent forecaster, which foretells the last readings of each window",
@@ -40,22 +40,20 @@ def about(
 def verdict(metrics: Metrics) -> dict[str, Any]:
     """Return whether an asset kept its promise of few false alarms: a word for its colour, and a sentence.
 
-    kept, broken, or unknown where nothing was promised or the test span is too short to tell.
+    kept, broken, or unknown where nothing was promised, the test span is too short to tell, or it may be chance.
     """
     unit = rate_unit(metrics)
-    promised, budget = metrics[f"promised_false_alarms_per_{unit}"], metrics[f"budget_false_alarms_per_{unit}"]
-    came = int(metrics["false_alarms"])
+    promised, came = metrics[f"promised_false_alarms_per_{unit}"], int(metrics["false_alarms"])
+    text = count(came, "false alarm")
     if math.isnan(promised):
-        return {"is": "unknown", "text": f"nothing promised; {count(came, 'false alarm')}"}
-    length = _length(metrics)
-    expected = promised * length
-    asked = "" if promised <= 1.001 * budget else f" (asked for: {budget:.2g} {UNITS[unit]})"
-    text = f"{came} came, at most {expected:.1f} promised{asked}"
-    if came <= max(expected, 0.0) and expected >= 1:
+        return {"is": "unknown", "text": f"{text}, nothing promised"}
+    expected = promised * _length(metrics)
+    text = f"{text}, at most {expected:.1f} promised for this span"
+    if came <= expected and expected >= 1:
         return {"is": "kept", "text": text}
     if came > _surprising(expected):
         return {"is": "broken", "text": f"{text}: more than chance explains"}
-    return {"is": "unknown", "text": f"{text}: too few to tell"}
+    return {"is": "unknown", "text": f"{text}: {'within chance' if expected >= 1 else 'too few to tell'}"}
 
 
 def _surprising(expected: float) -> int:
@@ -95,11 +93,13 @@ def _trained(train: TrainParams, detector: Detector, fleet: Sequence[Prepared], 
     start = min(int(series.stamps[begin]) for series, begin, _ in spans)
     end = max(int(series.stamps[stop - 1]) for series, _, stop in spans)
     learnt = sum(int(prepared.normal[slice(*prepared.split.train)].sum()) for prepared in fleet)
+    is_each = not first.is_time and first.step == 1
+    pace = "one a step" if is_each else f"one every {length_text(first.step, first.is_time)}"
     kind = MODELS.get(train.model, f"{train.model}, which is fitted at once")
     return (
         f"The model is {kind}; it sees {count(detector.window_size, 'timestep')} at a time. It learnt from "
         f"{count(learnt, 'normal timestep')} of {count(len(fleet), 'asset')} with "
-        f"{count(first.n_channels, 'channel')}, one every {length_text(first.step, first.is_time)}, from "
+        f"{count(first.n_channels, 'channel')}, {pace}, from "
         f"{_moment(start, first.is_time)} to {_moment(end, first.is_time)}, and explains {explained_variance:.1%} of "
         "the variance of normal readings that it did not learn from."
     )

@@ -38,18 +38,20 @@ Offbeat.figure(element, draw, label) -> {remove}
     Any other figure: `draw(colour)` returns {data, layout} for Plotly, `colour("--ink")` being the colour of style.css;
     it is called again when the reader turns from light to dark.
 Offbeat.shares(element, [{channel, share}, ...])    bars of each channel's share of the score
-Offbeat.legend(element, [{name, colour, kind}, ...])   kind: line, dashed, area
+Offbeat.legend(element, [{name, colour, kind}, ...])   kind: line, dashed, area, area hollow
 Offbeat.make(tag, {attribute: value}, ...children)  an element; children are elements or text
-Offbeat.moment(timestamp, isTime), Offbeat.number(value), Offbeat.percent(share)   as people write them
+Offbeat.moment(timestamp, isTime), Offbeat.number(value), Offbeat.percent(share), Offbeat.count(3, "row")   as people
+                                                    write them
 Offbeat.place(timestamp)                            as a number: milliseconds since 1970, or the place in an integer index
 Offbeat.escaped(text), Offbeat.shortened(text, n)   for Plotly, which reads some markup
 Offbeat.inflate(base64) -> Promise of the text that was compressed with gzip
+Offbeat.attend(element)                             scroll to what a click opened, and give it the focus
 Offbeat.run(code)                                   run a script that came as text
 */
 "use strict";
 
 const Offbeat = (() => {
-  const STRIP = { lanes: 52, score: 170, channel: 86, share: 15, gap: 24, top: 8, bottom: 34 }; // pixels
+  const STRIP = { lanes: 52, score: 170, channel: 86, share: 13, gap: 24, top: 8, bottom: 34 }; // pixels
   const figures = new Set(); // what is drawn anew when light turns dark
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -81,7 +83,9 @@ const Offbeat = (() => {
     return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? 6 : 3 });
   }
 
-  const percent = (share) => (isNumber(share) ? `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %` : "–");
+  const percent = (share) => (isNumber(share) ? `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)}%` : "–");
+
+  const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
 
   const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?:[zZ]|([+-])(\d\d):?(\d\d)?)?$/;
 
@@ -168,7 +172,7 @@ const Offbeat = (() => {
     const take = (height) => { y += STRIP.gap; const strip = [y, y + height]; y += height; return strip; };
     const places = { lanes: take(data.events ? STRIP.lanes : STRIP.lanes / 2) };
     if (data.scores) places.score = take(STRIP.score);
-    if (data.shares) places.shares = take(Math.max(STRIP.share * data.channels.length, 30));
+    if (data.shares) places.shares = take(2 * STRIP.share * data.channels.length);
     places.channels = data.channels.slice(0, n).map(() => take(STRIP.channel));
     return { places, height: y };
   }
@@ -193,15 +197,15 @@ const Offbeat = (() => {
     };
   }
 
-  /** Shares of the channels; of the timesteps without an alarm only those beside one, which end its cells. */
+  /** Shares of the channels, a row each below one for its name; of the timesteps without an alarm only those beside one, which end its cells. */
   function heat(data, x) {
     const { shares, channels } = data;
     const kept = shares.map((_, i) => i).filter((i) => shares[i] || shares[i - 1] || shares[i + 1]);
     return {
-      type: "heatmap", x: kept.map((i) => x[i]), yaxis: "y3", y: channels.map((_, k) => k), zmin: 0, zmax: 1, showscale: false,
-      z: channels.map((_, k) => kept.map((i) => (shares[i] ? shares[i][k] : null))), hoverongaps: false,
+      type: "heatmap", x: kept.map((i) => x[i]), yaxis: "y3", y: channels.flatMap((_, k) => [2 * k, 2 * k + 1]), zmin: 0, zmax: 1, showscale: false,
+      z: channels.flatMap((_, k) => [kept.map(() => null), kept.map((i) => (shares[i] ? shares[i][k] : null))]), hoverongaps: false,
       colorscale: [[0, colour("--share-low")], [1, colour("--share-high")]],
-      text: channels.map((name) => kept.map(() => escaped(shortened(name, 40)))), hovertemplate: "%{text}: %{z:.0%}<extra></extra>",
+      text: channels.flatMap((name) => Array(2).fill(kept.map(() => escaped(shortened(name, 40))))), hovertemplate: "%{text}: %{z:.0%}<extra></extra>",
     };
   }
 
@@ -232,13 +236,13 @@ const Offbeat = (() => {
 
   function timelineLayout(data, n, narrow, log) {
     const { places, height } = strips(data, n);
-    const total = height + 1;
+    const total = height + 1, lanes = data.events ? ["labelled", "alarms"] : ["alarms"];
     const domain = ([top, bottom]) => [1 - bottom / total, 1 - top / total];
     const layout = {
       height: height + STRIP.bottom, margin: { l: narrow ? 46 : 64, r: 10, t: 0, b: STRIP.bottom },
       barmode: "overlay", hovermode: "x unified", hoversubplots: "axis", dragmode: narrow ? false : "zoom",
       xaxis: axis({ type: data.isTime ? "date" : "linear", anchor: "free", position: 0, showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: colour("--muted"), spikedash: "dot", automargin: false, nticks: narrow ? 4 : 9, hoverformat: data.isTime ? "%Y-%m-%d %H:%M:%S" : "d" }),
-      yaxis: axis({ domain: domain(places.lanes), fixedrange: true, showgrid: false, type: "category", automargin: false, categoryarray: ["labelled", "alarms"], categoryorder: "array" }),
+      yaxis: axis({ domain: domain(places.lanes), fixedrange: true, showgrid: false, type: "category", automargin: false, categoryarray: lanes, categoryorder: "array", range: [-0.5, lanes.length - 0.5] }),
       annotations: [], shapes: [],
     };
     const title = (strip, text) => layout.annotations.push({
@@ -250,7 +254,13 @@ const Offbeat = (() => {
       title(place, text);
     };
     if (places.score) strip(places.score, "yaxis2", `<b>score</b>${log ? ", on a scale of powers of ten" : ""}`, log ? { type: "log", dtick: 1, exponentformat: "power" } : {});
-    if (places.shares) strip(places.shares, "yaxis3", "<b>share of the score</b>, while in alarm", { tickvals: data.channels.map((_, k) => k), ticktext: data.channels.map((name) => escaped(shortened(name, narrow ? 6 : 9))), tickfont: { size: 9, color: colour("--muted") }, showgrid: false, autorange: "reversed" });
+    if (places.shares) {
+      strip(places.shares, "yaxis3", "<b>share of the score</b>, while in alarm", { showticklabels: false, ticks: "", showgrid: false, range: [2 * data.channels.length - 0.5, -0.5] });
+      data.channels.forEach((name, k) => layout.annotations.push({
+        text: escaped(shortened(name, narrow ? 48 : 120)), xref: "paper", x: 0, xanchor: "left", yref: "y3", y: 2 * k, yanchor: "middle", showarrow: false,
+        font: { size: 10, color: colour("--muted") },
+      }));
+    }
     places.channels.forEach((place, k) => strip(place, `yaxis${k + 4}`, escaped(shortened(data.channels[k], narrow ? 38 : 90)), { nticks: 3 }));
     return { layout, places };
   }
@@ -402,5 +412,11 @@ const Offbeat = (() => {
     })));
   }
 
-  return { timeline, figure, shares, legend, make, moment, number, percent, place, escaped, shortened, inflate, run };
+  /** Bring what a click opened into sight, and let the keyboard and readers of the screen go on from there. */
+  function attend(element) {
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "nearest" });
+  }
+
+  return { timeline, figure, shares, legend, make, moment, number, percent, count, place, escaped, shortened, inflate, run, attend };
 })();

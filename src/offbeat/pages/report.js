@@ -2,7 +2,7 @@
 "use strict";
 
 (async () => {
-  const { make, number, percent, moment } = Offbeat;
+  const { make, number, percent, count, moment } = Offbeat;
   const find = (id) => document.getElementById(id);
   const data = JSON.parse(find("data").textContent);
   const VERDICTS = {
@@ -25,20 +25,23 @@
     const parts = new URLSearchParams(location.hash.slice(1)), place = parts.get("place");
     parts.delete("place");
     const k = links.get(`#${parts}`);
-    return { k: k ?? 0, isAsset: k !== undefined, place: place === null ? null : Number(place) };
+    const isAsset = k !== undefined, unknown = isAsset ? null : parts.get("asset");
+    return { k: k ?? 0, isAddress: isAsset || unknown !== null, unknown, place: isAsset && place !== null ? Number(place) : null };
   }
 
   async function follow() {
-    const { k, isAsset, place } = addressed();
+    const { k, isAddress, unknown, place } = addressed();
     const turn = ++turns;
     if (!shown || shown.k !== k) {
       const block = JSON.parse(await Offbeat.inflate(find(`asset-${k}`).textContent));
       if (turn !== turns) return;
       showAsset(k, block);
     }
+    find("unknown").hidden = unknown === null;
+    find("unknown").textContent = `The address asks for asset ${Offbeat.shortened(unknown, 80)}, and there is no asset of that name on this page. Below is ${data.assets[k].asset}.`;
     if (place !== null && shown.block.places[place]) showPlace(place);
     else closePlace();
-    if (isAsset) find(place !== null ? "timeline" : "asset").scrollIntoView();
+    if (isAddress) find(place !== null ? "timeline" : "asset").scrollIntoView();
   }
 
   /** Resolves when a part of the page comes near to what is seen. */
@@ -74,10 +77,9 @@
 
   function words(asset, block) {
     const m = asset.metrics, says = [];
-    const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
     says.push(`${count(asset.n_timesteps, "timestep")} from ${moment(asset.first, data.isTime)} to ${moment(asset.last, data.isTime)}${asset.n_gaps ? `, with ${count(asset.n_gaps, "long gap")}` : ""}.`);
     says.push(m.n_events ? `In the test span ${m.n_events_found} of ${count(m.n_events, "labelled event")} found.` : `No event is labelled in its test span, so nothing can be said of what it finds.`);
-    says.push(`False alarms: ${asset.verdict.text}.`);
+    says.push(`${asset.verdict.text}.`);
     if (asset.n_missing) says.push(`${count(asset.n_missing, "reading")} missing (${percent(asset.n_missing / (asset.n_timesteps * data.channels.length))}).`);
     if (asset.n_excluded) says.push(`${count(asset.n_excluded, "timestep")} excluded.`);
     if (asset.n_unscored === asset.n_timesteps) says.push("No timestep has a score: every stretch without a long gap is shorter than a window.");
@@ -103,9 +105,9 @@
       return { ...event, isMissed, text: isMissed ? "labelled event, missed" : "labelled event" };
     });
     Offbeat.legend(find("legend"), [
-      { name: "alarm", colour: "--alarm", kind: "area" }, { name: "false alarm (hollow)", colour: "--false-alarm", kind: "area" },
+      { name: "alarm", colour: "--alarm", kind: "area" }, { name: "false alarm", colour: "--false-alarm", kind: "area hollow" },
       { name: "alarm, not judged", colour: "--muted", kind: "area" },
-      ...(events.length ? [{ name: "labelled event (hollow: missed)", colour: "--event", kind: "area" }] : []),
+      ...(events.length ? [{ name: "labelled event", colour: "--event", kind: "area" }, { name: "missed event", colour: "--event", kind: "area hollow" }] : []),
       { name: "threshold", colour: "--threshold", kind: "dashed" },
     ]);
     const shares = block.shares.some(Boolean) ? block.shares.map((row) => row && row.map((share) => share / 100)) : undefined;
@@ -143,7 +145,9 @@
   /** Look at a place without leaving where the reader is; the address keeps it. */
   function go(k, fromChart) {
     history.replaceState(null, "", link(shown.k, k));
+    find("unknown").hidden = true;
     showPlace(k, fromChart);
+    Offbeat.attend(find("place"));
   }
 
   function closePlace() {
@@ -188,18 +192,19 @@
     find("figures").replaceChildren();
     const panel = (title, note) => {
       const [chart, key] = [make("div"), make("div")];
-      find("figures").append(make("figure", {}, make("h3", {}, title), key, chart, make("figcaption", {}, note)));
+      find("figures").append(make("figure", {}, make("h3", {}, title), key, chart, note ? make("figcaption", {}, note) : ""));
       return [chart, key];
     };
     // both before the first is drawn: each is as wide as the other leaves it
     const scores = panel("Scores", "Scores of normal readings should lie left of the threshold, those of labelled events right of it; where calibration and test differ, normal has changed.");
-    const recall = panel("Precision and recall, by timesteps", "Every threshold there could be; the point is the one in use. It was chosen without looking at these labels.");
+    const recall = panel("Precision and recall, by timesteps", block.curve.length ? "Every threshold there could be; the point is the one in use. It was chosen without looking at these labels." : "");
     shown.parts.push(...Figures.histogram(...scores, block.histogram, asset.threshold));
     shown.parts.push(...Figures.curve(...recall, block.curve, asset.metrics));
   }
 
   // ---- start ----
 
+  find("utc").hidden = !data.isTime;
   for (const id of ["result", "trained", "judged"]) find(id).textContent = data.about[id];
   Parts.tiles(data);
   Parts.doubts(data);
@@ -222,7 +227,7 @@
   };
   document.documentElement.dataset.ready = "words"; // pictures follow, each when it is near
   const addressChanged = new Promise((resolve) => addEventListener("hashchange", resolve, { once: true }));
-  if (!addressed().isAsset) await Promise.race([near(find("asset")), addressChanged]);
+  if (!addressed().isAddress) await Promise.race([near(find("asset")), addressChanged]);
   Offbeat.run(await Offbeat.inflate(find("plotly").textContent));
   addEventListener("hashchange", follow); // before the first, which may still be at work when the address changes
   await follow();

@@ -2,7 +2,7 @@
 "use strict";
 
 const Parts = (() => {
-  const { make, number, percent, moment } = Offbeat;
+  const { make, number, percent, count, moment } = Offbeat;
   const UNITS = { day: "a day", "10000_timesteps": "in 10,000 timesteps" };
   const METHODS = {
     untrained_network: "the same network before training",
@@ -51,7 +51,7 @@ const Parts = (() => {
     const best = others.sort((one, other) => other[1].vus_pr - one[1].vus_pr)[0];
     const has = own.n_events > 0;
     document.getElementById("tiles").replaceChildren(
-      tile("Events found", has ? `${own.n_events_found} of ${own.n_events}` : "–", has ? `${percent(own.event_precision)} of the alarms are on one` : "none is labelled"),
+      tile("Events found", has ? `${own.n_events_found} of ${own.n_events}` : "–", !has ? "none is labelled" : own.n_alarms ? `${percent(own.event_precision)} of the alarms are on one` : "no alarm came"),
       tile("False alarms", String(own.false_alarms), `${decimals(rate(data, own), 2)} ${UNITS[data.unit]}, ${typeof promised === "number" ? `at most ${decimals(promised, 2)} promised` : "nothing promised"}`),
       tile("Delay", has && own.n_events_found ? delay(data, own.detection_delay_mean) : "–", "from an event's start to its alarm, mean"),
       tile("Ranking, VUS-PR", decimals(own.vus_pr, 3), best ? `best simple method: ${decimals(best[1].vus_pr, 3)} (${best[0]})` : "1 is perfect; takes labelled events"),
@@ -127,7 +127,7 @@ const Parts = (() => {
     const [chart, key] = [make("div"), make("div")];
     const best = data.epochs.reduce((one, other) => (other[2] < one[2] ? other : one));
     place.replaceChildren(
-      make("p", {}, `${data.epochs.length} epochs; the weights of epoch ${best[0]} are used, where the loss on held-out normal readings was lowest (${number(best[2])}). A held-out loss that rises while the other falls means that the model learns its readings by heart.`),
+      make("p", {}, `${count(data.epochs.length, "epoch")}; the weights of epoch ${best[0]} are used, where the loss on held-out normal readings was lowest (${number(best[2])}). A held-out loss that rises while the other falls means that the model learns its readings by heart.`),
       key, chart);
     Offbeat.legend(key, [{ name: "loss on what it learns from", colour: "--reading" }, { name: "loss on held-out normal readings", colour: "--estimate", kind: "dashed" }]);
     const curve = (column, tint, dash) => ({ type: "scatter", mode: data.epochs.length < 40 ? "lines+markers" : "lines", x: data.epochs.map((row) => row[0]), y: data.epochs.map((row) => row[column]), line: { color: tint, dash }, hovertemplate: "epoch %{x}: %{y:.4~g}<extra></extra>" });

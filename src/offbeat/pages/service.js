@@ -127,7 +127,7 @@ script's memory. */
         throw error;
       }
     };
-    const progress = (n) => { find("status").textContent = `${begin} ${Math.floor((100 * n) / scored.n)} %`; };
+    const progress = (n) => { find("status").textContent = `${begin} ${Math.floor((100 * n) / scored.n)}%`; };
     const answer = await ReadingsFile.scored(scored, { limits: LIMITS, context: card.stream_rows, isTime, send, progress });
     if (turn !== turns) return;
     answer.events.forEach((event) => { event.channels = event.channels || Parts.shares(answer, event).slice(0, 3); });
@@ -179,10 +179,9 @@ script's memory. */
     shown.chosen = k;
     document.querySelectorAll("#alarms button[data-alarm]").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.alarm) === k)));
     Parts.alarm(find("alarm"), shown.answer, event, shown.how);
-    find("alarm").scrollIntoView({ block: "nearest" });
-    if (!shown.chart) return;
-    shown.chart.select(k);
-    if (!fromChart) shown.chart.show(event.first, event.last);
+    if (shown.chart) shown.chart.select(k);
+    if (shown.chart && !fromChart) shown.chart.show(event.first, event.last);
+    Offbeat.attend(find("alarm"));
   }
 
   // ---- start ----

@@ -2,10 +2,8 @@
 "use strict";
 
 const ServiceParts = (() => {
-  const { make, number, percent, moment } = Offbeat;
+  const { make, number, percent, count, moment } = Offbeat;
   const PAGE = 60; // alarms that are listed at once
-
-  const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
 
   function duration(ms) {
     if (ms < 1000) return `${number(ms)} ms`;

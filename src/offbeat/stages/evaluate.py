@@ -10,7 +10,7 @@ import numpy as np
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
 from offbeat.detection.result import ScoreResult
-from offbeat.evaluation.replay import UNTRAINED, replay_fleet, summarize
+from offbeat.evaluation.replay import UNTRAINED, replay_fleet, score_fleet, summarize
 from offbeat.evaluation.report import Evaluated, write_report
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams, TrainParams
@@ -39,16 +39,17 @@ def run(evaluate: EvaluateParams, *, root: Path, report: Report = silent) -> lis
     with whole(root / MODEL / "train.json"):
         train = TrainParams.model_validate(read_json(root / MODEL / "train.json"))
     untrained = _untrained(root, detector, fleet, card, report) if train.is_trained else None
-    replays = replay_fleet(detector, untrained, fleet, evaluate, report)
+    results = score_fleet(detector, fleet, report)
+    replays = replay_fleet(detector, untrained, fleet, results, evaluate, report)
     baselines = summarize(replays)
     own = baselines.pop(detector.method)
     training = read_json(root / MODEL / "training.json")
     explained = training["explained_variance"]
     evaluated = Evaluated(
-        detector, train, fleet, replays, _epochs(root), explained, all_doubts(detector, replays, explained)
+        detector, train, fleet, results, replays, _epochs(root), explained, all_doubts(detector, replays, explained)
     )
     with new_directory(root / SCORES) as scratch:
-        for prepared, result in zip(fleet, evaluated.results, strict=True):
+        for prepared, result in zip(fleet, results, strict=True):
             _write_scores(scratch, result, prepared)
     rows = [(asset, *point) for asset, curve in evaluated.curves.items() for point in curve]
     write_csv(root / PRECISION_RECALL, ("asset", "recall", "precision", "threshold"), rows)
@@ -62,7 +63,7 @@ def run(evaluate: EvaluateParams, *, root: Path, report: Report = silent) -> lis
             "assets": {asset: replay.metrics for asset, replay in evaluated.own.items()},
         },
     )
-    write_report(root / REPORT, evaluated)
+    write_report(root / REPORT, evaluated, report)
     false_alarms = count(int(own["false_alarms"]), "false alarm")
     found = f"{own['n_events_found']} of {own['n_events']} events found, {false_alarms}"
     beside = f", untrained {baselines[UNTRAINED]['vus_pr']:.3f}" if untrained else ""
