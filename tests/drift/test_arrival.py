@@ -110,12 +110,12 @@ def test_labelled_events_are_no_drift_and_alarms_that_nobody_judged_are(
     detector: Detector, folder: Path, params: DriftParams
 ) -> None:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
-        frame.iloc[-130:, :] += [4.0, 60.0, 2.0]
+        frame.iloc[-160:, :] += [4.0, 60.0, 2.0]
         return frame
 
     rewrite(folder, change)
     assert first(detector, folder, params)[0] == "regime"
-    start = pd.read_csv(folder / "readings" / "m-0.csv")["timestamp"].iloc[-130]
+    start = pd.read_csv(folder / "readings" / "m-0.csv")["timestamp"].iloc[-160]
     span = f"asset,start,end,kind\nm-0,{start},2026-04-01T00:00:00Z,"
     (folder / "alarms.csv").write_text(span.replace("kind", "verdict") + "\n")
     assert first(detector, folder, params)[0] == "regime"

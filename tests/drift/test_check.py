@@ -97,6 +97,43 @@ def test_a_score_that_was_up_while_the_readings_came_back_is_an_anomaly(verdict_
     assert drift.assets[0].reasons[1].startswith("the readings themselves are back")
 
 
+@pytest.mark.parametrize("start", [3 * 48, 3 * 48 + 24, 4 * 48, 4 * 48 + 24, 5 * 48, 5 * 48 + 24, 6 * 48])
+@pytest.mark.parametrize("hours", [12, 24])
+def test_an_excursion_of_all_channels_anywhere_in_the_later_half_is_no_other_regime(
+    verdict_on: Verdict, start: int, hours: int
+) -> None:
+    def change(values: np.ndarray) -> None:
+        values[start : start + 2 * hours] += np.array([1.5, 22.0, 0.75]) * (6 if hours == 24 else 9)
+
+    drift = verdict_on(change)
+    assert (drift.verdict, drift.retrain) == ("anomaly", False)
+
+
+@pytest.mark.parametrize("day", [3, 4, 5])
+def test_what_one_channel_did_and_does_no_longer_is_no_broken_sensor(verdict_on: Verdict, day: int) -> None:
+    def out(values: np.ndarray) -> None:
+        values[48 * day : 48 * day + 24, 1] += 400
+
+    def stuck(values: np.ndarray) -> None:
+        values[48 * day : 48 * day + 24, 1] = values[48 * day, 1]
+
+    def missing(values: np.ndarray) -> None:
+        values[48 * day : 48 * day + 24, 1] = np.nan
+
+    assert verdict_on(out).assets[0].verdict == "anomaly"
+    for change, words in ((stuck, "stuck at one value"), (missing, "missing")):
+        one = verdict_on(change).assets[0]
+        assert one.verdict in ("none", "anomaly")
+        assert any(f"speed: 12% of the readings were {words}, for a while that is over" in why for why in one.reasons)
+
+
+def test_a_regime_that_lasts_since_the_first_half_of_what_is_compared_stays_one(verdict_on: Verdict) -> None:
+    def change(values: np.ndarray) -> None:
+        values[3 * 48 + 24 :] += [6.0, 90.0, 3.0]
+
+    assert verdict_on(change).verdict == "regime"
+
+
 def test_channels_that_are_lost_together_point_to_the_recorder(verdict_on: Verdict) -> None:
     def change(values: np.ndarray) -> None:
         values[-48:, :2] = values[-49, :2]
