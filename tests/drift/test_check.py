@@ -12,6 +12,7 @@ import pytest
 from offbeat.detection.detector import Detector
 from offbeat.drift.check import Drift, check, report, to_json
 from offbeat.drift.period import Arrived
+from offbeat.drift.verdict import AssetDrift, Figure
 from offbeat.errors import ModelError
 from offbeat.params import DriftParams
 from offbeat.readings.series import Series
@@ -37,7 +38,7 @@ def test_many_channels_that_moved_and_stayed_are_another_regime_and_ask_for_retr
     drift = verdict_on(change)
     assert (drift.verdict, drift.retrain) == ("regime", True)
     assert [one.verdict for one in drift.assets] == ["regime", "none", "none"]
-    assert drift.reason == "the regime changed: m-0 (m-0: 3 of 3 channels moved together and stayed)"
+    assert drift.reason == "the regime changed: m-0: 3 of 3 channels moved together and stayed"
     figure = drift.assets[0].channels[0].figures["mean"]
     assert figure.before == pytest.approx(50, abs=0.1)
     assert figure.now == pytest.approx(52, abs=0.1)
@@ -189,7 +190,21 @@ def test_a_machine_without_usable_readings_is_no_error(
     arrived = [Arrived("m-0", None, problem="m-0.csv: column 'flow' must hold numbers"), Arrived("new", fleet[1])]
     drift = check(detector, arrived, params)
     assert [one.verdict for one in drift.assets] == ["recording", "unknown"]
-    assert "must hold numbers" in report(drift)
+    assert report(drift).startswith("readings are recorded otherwise: m-0.csv: column 'flow' must hold numbers\n")
+    assert "new: the model does not know it: calibrate" in report(drift)
+
+
+def test_machines_of_which_the_same_is_said_share_a_line_and_long_names_are_shortened() -> None:
+    assets = tuple(AssetDrift(f"{'a' * 100}-{k}", "unknown", ("nothing came",)) for k in range(6))
+    text = report(Drift("unknown", assets, {}))
+    assert text.count(": nothing came") == 2  # in the verdict and below the table
+    assert " and 2 more: nothing came" in text
+    assert all(len(line) < 120 for line in text.splitlines() if line.startswith("aaaa") and "nothing" not in line)
+
+
+def test_the_largest_move_has_no_sign() -> None:
+    lower = AssetDrift("m", "none", (), score=Figure(1.0, 0.5, -0.7))
+    assert lower.largest == (0.7, "anomaly score")
 
 
 def test_a_model_without_a_reference_says_how_to_get_one(
@@ -226,7 +241,7 @@ def test_of_many_timesteps_only_every_so_manieth_chunk_is_scored(
 def test_the_report_shows_each_machine_and_json_can_hold_it(verdict_on: Verdict) -> None:
     drift = verdict_on(shifted)
     text = report(drift)
-    assert text.startswith("a sensor is broken: m-0 (m-0: temp: mean 40")
+    assert text.startswith("a sensor is broken: m-0: temp: mean 40")
     assert "What to do: look at the sensor and mend it" in text
     content = json.loads(json.dumps(to_json(drift, {"version": "1"})))
     assert content["verdict"] == "sensor"

@@ -37,7 +37,7 @@ def invoke(*arguments: object) -> str:
 
 def test_it_says_what_changed_and_what_to_do(place: Path) -> None:
     said = invoke(place / "readings", "--model", place / "model")
-    assert said.splitlines()[0] == "the regime changed: m-0 (m-0: 3 of 3 channels moved together and stayed)"
+    assert said.splitlines()[0] == "the regime changed: m-0: 3 of 3 channels moved together and stayed"
     assert "What to do: retrain" in said
     assert invoke(place / "readings" / "m-1.csv", "--model", place / "model").startswith("no drift\n")
 

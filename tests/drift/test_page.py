@@ -97,7 +97,7 @@ def test_a_machine_that_could_not_be_compared_has_its_page_and_the_history_the_c
     assert snapshot["tags"] == ["m-0", "recording"]
     assert snapshot["metadata"] == {
         "verdict": "readings are recorded otherwise",
-        "reason": "readings are recorded otherwise: m-9 (m-9: m-9.csv is ‹empty›)",
+        "reason": "readings are recorded otherwise: m-9.csv is ‹empty›",
     }
 
 

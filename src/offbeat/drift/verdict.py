@@ -105,7 +105,7 @@ class ChannelDrift:
 class AssetDrift:
     """One machine: the verdict, why, and the figures behind it.
 
-    `score` is the highest quarter of the period, `score_lasts` whether the last quarter is high too.
+    `score` is the highest quarter of the period, which has `stayed` if the last quarter is high too.
     """
 
     asset: str
@@ -122,7 +122,7 @@ class AssetDrift:
     def largest(self) -> tuple[float, str]:
         """The largest move of all and where it is; 0 and nothing where nothing was compared."""
         moves = [(abs(f.move), f"{c.channel}: {name}") for c in self.channels for name, f in c.figures.items()]
-        moves += [(self.score.move, "anomaly score")] if self.score is not None else []
+        moves += [(abs(self.score.move), "anomaly score")] if self.score is not None else []
         return max((one for one in moves if one[0] == one[0]), default=(0.0, ""))
 
 
