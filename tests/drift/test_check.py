@@ -152,6 +152,16 @@ def test_readings_that_never_come_are_told(verdict_on: Verdict) -> None:
     assert reason == "50% of the readings never came (before: 0% at most)"
 
 
+def test_what_people_have_named_is_neither_read_nor_lost(
+    detector: Detector, fleet: list[Series], params: DriftParams
+) -> None:
+    values, known = fleet[0].values.copy(), np.zeros(fleet[0].n_timesteps, dtype=bool)
+    values[-7 * 48 :][1::2] = np.nan
+    known[-60:-20] = True
+    [one] = check(detector, [Arrived(fleet[0].asset, replace(fleet[0], values=values), known=known)], params).assets
+    assert one.reasons[0] == "50% of the readings never came (before: 0% at most)"
+
+
 def test_another_step_between_readings_is_told(verdict_on: Verdict, detector: Detector) -> None:
     drift = verdict_on(unchanged, step=detector.step // 3)
     assert drift.verdict == "recording"

@@ -151,7 +151,7 @@ def _score(period: Period, limit: float) -> tuple[Figure | None, slice]:
 def _recording(detector: Detector, period: Period, params: DriftParams) -> tuple[list[str], dict[str, float]]:
     """Return what is wrong with how readings come, in words, and its figures."""
     words, n, step = [], period.n_late, period.arrived.step
-    lost = 1 - float(period.chunks.coverage[-n:].mean())
+    lost = 1 - float(mean_of(period.chunks.coverage[-n:]))  # NaN, which is no more than before, where none counts
     worst = float(worst_shares(1 - period.reference.chunks.coverage, n))
     if lost - worst > params.fault_share:
         words.append(f"{lost:.0%} of the readings never came (before: {worst:.0%} at most)")
