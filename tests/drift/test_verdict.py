@@ -71,7 +71,7 @@ def test_what_came_back_has_not_moved() -> None:
     assert words == ["flow moved for a while and came back"]
 
 
-def test_what_many_channels_did_of_late_alone_is_an_anomaly_and_asks_for_no_retraining() -> None:
+def test_what_many_channels_did_for_a_while_alone_is_an_anomaly_and_asks_for_no_retraining() -> None:
     lately = [channel(f"c{k}", 5.0, held=False) for k in range(3)]
     found, words = judge(lately, LOW, (), 0.3)
     assert (found, words[0][:39]) == (ANOMALY, "3 of 3 channels moved together, but onl")

@@ -72,7 +72,8 @@ def asset_drift(detector: Detector, period: Period, limits: Limits, params: Drif
 def _channels(detector: Detector, period: Period, limits: FloatArray, params: DriftParams) -> list[ChannelDrift]:
     """Return what each channel did, in the readings' own units."""
     centre, reference = centres(period.columns), period.reference
-    late, first, last = (moved(period.values[rows], period.phase[rows], centre) for rows in _stretches(period))
+    late, last = (moved(period.values[-k:], period.phase[-k:], centre) for k in (period.n_late, period.n_quarter))
+    each = _away(period, centre)[-period.n_late :]
     before = mean_of(reference.chunks.statistics[reference.trained])  # (F, 4)
     after, relative, stays, holds = (
         part.reshape(before.shape)
@@ -80,7 +81,7 @@ def _channels(detector: Detector, period: Period, limits: FloatArray, params: Dr
             before.ravel() + late[:-1],
             (late / limits)[:-1],
             _as_far(last, late)[:-1],
-            _as_far(first, late)[:-1],
+            _mostly(each, late)[:-1],
         )
     )
     faults = _faults(period, params)
@@ -95,16 +96,22 @@ def _channels(detector: Detector, period: Period, limits: FloatArray, params: Dr
     return result
 
 
-def _stretches(period: Period) -> tuple[slice, slice, slice]:
-    """Return the rows of the later half of a period, of that half's first half, and of the period's last quarter."""
-    n = period.n_late
-    return slice(-n, None), slice(-n, -(n // 2)), slice(-period.n_quarter, None)
-
-
 def _as_far(part: FloatArray, whole: FloatArray) -> BoolArray:
     """Whether each move of a part is at least half as far as that of the whole, to the same side."""
     far: BoolArray = (np.sign(part) == np.sign(whole)) & (2 * np.abs(part) >= np.abs(whole))
     return far
+
+
+def _mostly(each: FloatArray, whole: FloatArray) -> BoolArray:
+    """Whether more than half of the chunks (n, ...) are so far; a single day, however far, moves the mean alone."""
+    mostly: BoolArray = 2 * _as_far(each, whole).sum(axis=0) > (~np.isnan(each)).sum(axis=0)
+    return mostly
+
+
+def _away(period: Period, centre: FloatArray) -> FloatArray:
+    """Return how far each chunk (n, M) is from the centre of its part of the day or week; NaN where there is none."""
+    known = period.phase < len(centre)
+    return np.where(known[:, None], period.values - centre[np.where(known, period.phase, 0)], np.nan)
 
 
 def _faults(period: Period, params: DriftParams) -> list[tuple[dict[str, tuple[float, float]], str, bool, str]]:
@@ -114,10 +121,11 @@ def _faults(period: Period, params: DriftParams) -> list[tuple[dict[str, tuple[f
     that ended is neither a broken sensor nor another regime.
     """
     worst = worst_shares(period.reference.chunks.faults, period.n_late)  # (F, 3)
-    now, first, last = (mean_of(period.chunks.faults[rows]) for rows in _stretches(period))
+    late = period.chunks.faults[-period.n_late :]
+    now, last = mean_of(late), mean_of(late[-period.n_quarter :])
     more, least = now - worst, params.fault_share
     counts = more > least
-    stays, holds = (last - worst > least) & _as_far(last - worst, more), _as_far(first - worst, more)
+    stays, holds = (last - worst > least) & _as_far(last - worst, more), _mostly(late - worst, more)
     found = []
     for k in range(len(worst)):
         both = {fault: (float(worst[k, i]), float(now[k, i])) for i, fault in enumerate(FAULTS)}
@@ -166,9 +174,8 @@ def _compared(detector: Detector, period: Period, limits: Limits, highest: slice
     names = [f"{channel}: {statistic}" for channel in detector.channels for statistic in STATISTICS]
     columns, centre = period.columns, centres(period.columns)
     limit = np.append(limits.late[:-1], limits.quarter[-1])
-    known = period.phase < len(centre)
     reference = np.where(columns.base, columns.values - centre[columns.phase], np.nan)
-    current = np.where(known[:, None], period.values - centre[np.where(known, period.phase, 0)], np.nan)
+    current = _away(period, centre)
     late = current[-period.n_late :].copy()
     late[:, -1] = np.nan
     late[: highest.stop - highest.start, -1] = current[highest, -1]

@@ -46,7 +46,7 @@ class Figure:
     now: float
     move: float  # NaN where nothing can be told
     stayed: bool = False  # it is not on its way back
-    held: bool = False  # it is not of the last days alone
+    held: bool = False  # most chunks did, not a few days alone
 
     def counts(self, at: float = 1.0) -> bool:
         """Whether it moved and stayed."""
@@ -57,7 +57,7 @@ class Figure:
 class ChannelDrift:
     """One channel: its figures by statistic, the channel that it goes with, and shares of faulty readings before/now.
 
-    `fault` names the fault that counts, empty if none does; `fault_held` says that it is not of the last days alone,
+    `fault` names the fault that counts, empty if none does; `fault_held` says that most chunks show it,
     and `ended` names one that is over.
     """
 
@@ -86,7 +86,7 @@ class ChannelDrift:
 
     @property
     def held(self) -> bool:
-        """Whether anything that moved and stayed in it did so for most of the time: no event of the last days."""
+        """Whether anything that moved and stayed in it did so in most chunks: it is no event of a day."""
         moved = (figure.held and figure.counts(WITH_OTHERS) for figure in self.figures.values())
         return (self.fault == "outside" and self.fault_held) or any(moved)
 
@@ -161,7 +161,7 @@ def judge(
         if sum(one.held for one in gone) >= many:
             return REGIME, [f"{together} and stayed", *reasons]
         return ANOMALY, [
-            f"{together}, but only of late: an anomaly, or a regime that the next checks will tell",
+            f"{together}, but only for a while: an anomaly, or a regime that the next checks will tell",
             *reasons,
         ]
     if lost or gone:
