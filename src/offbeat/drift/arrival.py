@@ -14,6 +14,7 @@ import pandas as pd
 from offbeat.detection.detector import Detector
 from offbeat.drift.period import Arrived
 from offbeat.errors import ReadingsError
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.folder import Folder, read_frame, reading_files
 from offbeat.readings.frames import series_from_frame
 from offbeat.readings.series import Series
@@ -21,7 +22,7 @@ from offbeat.readings.spans import read_alarms, read_spans
 from offbeat.typing import BoolArray
 
 
-def read_arrived(detector: Detector, paths: Sequence[Path]) -> list[Arrived]:
+def read_arrived(detector: Detector, paths: Sequence[Path], report: Report = silent) -> list[Arrived]:
     """Read a folder of readings, or files, one a machine; what labels.csv and exclude.csv of the folder name is known.
 
     A folder should hold all machines of the model: one that it no longer has is among them, without readings.
@@ -41,7 +42,8 @@ def read_arrived(detector: Detector, paths: Sequence[Path]) -> list[Arrived]:
                 f"asset '{path.stem}' is given twice: a file's name is its machine's, so name each once"
             )
     folder = paths[0] if paths[0].is_dir() else None
-    arrived = [_read(detector, file) for file in (reading_files(folder) if folder else paths)]
+    files = counted(reading_files(folder) if folder else paths, report, "reading", "files")
+    arrived = [_read(detector, file) for file in files]
     if folder is None:
         return arrived
     return _marked([*arrived, *_gone(detector, arrived, folder)], folder, unread=detector.assets)

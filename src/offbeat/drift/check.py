@@ -12,6 +12,7 @@ from offbeat.drift.period import Arrived, Period, period_of
 from offbeat.drift.verdict import NONE, RECORDING, REGIME, REMEDIES, UNKNOWN, VERDICTS, AssetDrift
 from offbeat.errors import ModelError
 from offbeat.params import DriftParams
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.messages import shortened
 from offbeat.tables import text_table
 
@@ -54,7 +55,7 @@ def _line(asset: str, reason: str) -> str:
     return reason if reason.startswith(f"{asset}.") else f"{shortened(asset)}: {reason}"
 
 
-def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -> Drift:
+def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams, report: Report = silent) -> Drift:
     """Compare later readings with those that a detector was made from.
 
     Parameters
@@ -64,6 +65,8 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -
         One a machine. Only readings after those that the detector knows count, the last `params.days` of them, up to
         the newest reading of all machines.
     params : DriftParams
+    report : callable, optional
+        Takes how far it is.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -
     now = max((int(one.series.stamps[-1]) for one in arrived if one.series is not None), default=0)
     periods: list[Period] = []
     verdicts: dict[str, AssetDrift] = {}
-    for one in arrived:
+    for one in counted(arrived, report, "comparing", "machines"):
         reference = references.get(one.asset)
         if reference is None:
             verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, (_unknown(detector, one.asset),))

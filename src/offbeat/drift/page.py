@@ -22,6 +22,7 @@ from offbeat.drift.figures import Compared
 from offbeat.drift.verdict import NONE, REMEDIES, VERDICTS, AssetDrift, Figure
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file, write_json
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.messages import count
 
 METHOD, PROJECT = "offbeat_move", "drift"
@@ -32,7 +33,7 @@ FEWEST_ROWS = 2  # Evidently says nothing on fewer
 PLAIN = str.maketrans({"<": "‹", ">": "›", "&": "＆"})  # names stand in scripts and in titles that know markup
 
 
-def write_pages(drift: Drift, folder: Path, model: Mapping[str, str]) -> list[Path]:
+def write_pages(drift: Drift, folder: Path, model: Mapping[str, str], report: Report = silent) -> list[Path]:
     """Write drift.json, a page for each machine that is not as it was, and add to the history in `workspace/`.
 
     Where all are as they were, the one that moved most gets a page. One that could not be compared has a page that says
@@ -56,7 +57,8 @@ def write_pages(drift: Drift, folder: Path, model: Mapping[str, str]) -> list[Pa
     with _evidently():
         _keep(_run(figures, drift), figures, drift, folder / "workspace")
         pages = [
-            _write_page(one, _run(one, drift) if _columns(one, drift) else None, folder / "pages") for one in shown
+            _write_page(one, _run(one, drift) if _columns(one, drift) else None, folder / "pages")
+            for one in counted(shown, report, "drawing", "pages")
         ]
     for path in set((folder / "pages").glob("*.html")) - set(pages):
         path.unlink()  # of a machine that is no longer there, or of an earlier check
