@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows.monitor import DRIFT, emit
 from flows.project import at_terminal, data_in_place, plain_errors, project_root
 from offbeat.drift.arrival import read_arrived
-from offbeat.drift.check import check, report
+from offbeat.drift.check import Drift, check, report
 from offbeat.drift.page import write_pages
 from offbeat.files import write_json
 from offbeat.params import load_params
@@ -39,19 +39,24 @@ def drift() -> str:
     pages = write_pages(found, root / PLACE, {"version": champion.version, **detector.lineage})
     create_markdown_artifact(_page(report(found), pages), key="drift", description=found.reason)
     (logger.info if found.verdict == "none" else logger.warning)(found.reason)
-    if found.retrain:
-        now = datetime.now(UTC)
-        if is_due(root / PLACE / "asked.json", champion.version, now, params.days):
-            emit(DRIFT, reason=found.reason, verdict=found.verdict, model=champion.version)
-        else:
-            logger.info(
-                "a retraining was asked for already: it is again when the champion is %g days older", params.days
-            )
+    asked = root / PLACE / "asked.json"
+    if found.retrain and not ask(asked, champion.version, datetime.now(UTC), params.days, found):
+        logger.info("a retraining was asked for already: it is again %g days after it was last asked for", params.days)
     return found.reason
 
 
+def ask(path: Path, version: str, now: datetime, days: float, found: Drift) -> bool:
+    """Ask for a retraining where it is due, and note it in a file; return whether it was."""
+    due = is_due(path, version, now, days)
+    if due:
+        emit(DRIFT, reason=found.reason, verdict=found.verdict, model=version)
+        # only now: an event that was lost must not keep the next check from asking
+        write_json(path, {"version": version, "when": now.isoformat()})
+    return due
+
+
 def is_due(path: Path, version: str, now: datetime, days: float) -> bool:
-    """Whether to ask for a retraining, and note it: once in so many days as long as the champion stays the same.
+    """Whether to ask for a retraining: once in so many days as long as the champion stays the same.
 
     A new regime is there to be learnt only after a while, and meanwhile every check would start a training in vain.
     """
@@ -61,7 +66,6 @@ def is_due(path: Path, version: str, now: datetime, days: float) -> bool:
             return False
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never asked, or not known when
-    write_json(path, {"version": version, "when": now.isoformat()})
     return True
 
 

@@ -668,11 +668,11 @@ def chunks(values, stamps, usable, step, measure, scores):
             outside = sum(not measure.low[c] <= values[i, c] <= measure.high[c] for i in kept)
             faults.append([n / len(counted) if counted else np.nan for n in (missing, stuck, outside)])
         scored = [scores[i] for i in rows if usable[i]]
-        covered = len([i for i in rows if i in anything or not usable[i]])
+        due = expected - sum(not usable[i] for i in rows)
         out["numbers"].append(number)
         out["statistics"].append(statistics)
         out["faults"].append(faults)
-        out["coverage"].append(min(covered / expected, 1.0))
+        out["coverage"].append(min(len(counted) / due, 1.0) if due > 0 else np.nan)
         out["scores"].append(np.log(np.mean(scored)) if scored and 2 * len(scored) >= expected else np.nan)
     return out
 

@@ -11,7 +11,7 @@ import pytest
 from offbeat.detection.detector import Detector
 from offbeat.drift.arrival import read_arrived
 from offbeat.drift.check import check
-from offbeat.errors import ReadingsError
+from offbeat.errors import ModelError, ReadingsError
 from offbeat.params import DriftParams
 from offbeat.readings.series import Series
 
@@ -106,16 +106,38 @@ def test_a_file_of_one_later_row_is_silence(detector: Detector, folder: Path, pa
     assert reason.startswith("100% of the readings never came")
 
 
+def test_a_machine_whose_file_is_gone_is_told_and_its_labels_are_no_error(
+    detector: Detector, folder: Path, params: DriftParams
+) -> None:
+    (folder / "readings" / "m-1.csv").unlink()
+    (folder / "labels.csv").write_text("asset,start,end,kind\nm-1,2026-01-06T00:00:00Z,2026-01-07T00:00:00Z,level\n")
+    drift = check(detector, read_arrived(detector, [folder]), params)
+    assert [(one.asset, one.verdict) for one in drift.assets] == [
+        ("m-0", "none"),
+        ("m-2", "none"),
+        ("m-1", "recording"),
+    ]
+    assert drift.assets[2].reasons == (f"there is no file of it in {folder.name} any more",)
+    assert [one.asset for one in read_arrived(detector, [folder / "readings" / "m-0.csv"])] == ["m-0"]
+
+
+def test_a_folder_of_other_machines_is_told_as_such(detector: Detector, folder: Path, params: DriftParams) -> None:
+    for k in range(3):
+        (folder / "readings" / f"m-{k}.csv").rename(folder / "readings" / f"other-{k}.csv")
+    with pytest.raises(ModelError, match="carries no reference of these machines"):
+        check(detector, read_arrived(detector, [folder]), params)
+
+
 def test_labelled_events_are_no_drift_and_alarms_that_nobody_judged_are(
     detector: Detector, folder: Path, params: DriftParams
 ) -> None:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
-        frame.iloc[-130:, :] += [4.0, 60.0, 2.0]
+        frame.iloc[-160:, :] += [4.0, 60.0, 2.0]
         return frame
 
     rewrite(folder, change)
     assert first(detector, folder, params)[0] == "regime"
-    start = pd.read_csv(folder / "readings" / "m-0.csv")["timestamp"].iloc[-130]
+    start = pd.read_csv(folder / "readings" / "m-0.csv")["timestamp"].iloc[-160]
     span = f"asset,start,end,kind\nm-0,{start},2026-04-01T00:00:00Z,"
     (folder / "alarms.csv").write_text(span.replace("kind", "verdict") + "\n")
     assert first(detector, folder, params)[0] == "regime"

@@ -12,6 +12,7 @@ import pytest
 from offbeat.detection.detector import Detector
 from offbeat.drift.check import Drift, check, report, to_json
 from offbeat.drift.period import Arrived
+from offbeat.drift.verdict import AssetDrift, Figure
 from offbeat.errors import ModelError
 from offbeat.params import DriftParams
 from offbeat.readings.series import Series
@@ -37,7 +38,7 @@ def test_many_channels_that_moved_and_stayed_are_another_regime_and_ask_for_retr
     drift = verdict_on(change)
     assert (drift.verdict, drift.retrain) == ("regime", True)
     assert [one.verdict for one in drift.assets] == ["regime", "none", "none"]
-    assert drift.reason == "the regime changed: m-0 (m-0: 3 of 3 channels moved together and stayed)"
+    assert drift.reason == "the regime changed: m-0: 3 of 3 channels moved together and stayed"
     figure = drift.assets[0].channels[0].figures["mean"]
     assert figure.before == pytest.approx(50, abs=0.1)
     assert figure.now == pytest.approx(52, abs=0.1)
@@ -97,6 +98,43 @@ def test_a_score_that_was_up_while_the_readings_came_back_is_an_anomaly(verdict_
     assert drift.assets[0].reasons[1].startswith("the readings themselves are back")
 
 
+@pytest.mark.parametrize("start", [3 * 48, 3 * 48 + 24, 4 * 48, 4 * 48 + 24, 5 * 48, 5 * 48 + 24, 6 * 48])
+@pytest.mark.parametrize("hours", [12, 24])
+def test_an_excursion_of_all_channels_anywhere_in_the_later_half_is_no_other_regime(
+    verdict_on: Verdict, start: int, hours: int
+) -> None:
+    def change(values: np.ndarray) -> None:
+        values[start : start + 2 * hours] += np.array([1.5, 22.0, 0.75]) * (6 if hours == 24 else 9)
+
+    drift = verdict_on(change)
+    assert (drift.verdict, drift.retrain) == ("anomaly", False)
+
+
+@pytest.mark.parametrize("day", [3, 4, 5])
+def test_what_one_channel_did_and_does_no_longer_is_no_broken_sensor(verdict_on: Verdict, day: int) -> None:
+    def out(values: np.ndarray) -> None:
+        values[48 * day : 48 * day + 24, 1] += 400
+
+    def stuck(values: np.ndarray) -> None:
+        values[48 * day : 48 * day + 24, 1] = values[48 * day, 1]
+
+    def missing(values: np.ndarray) -> None:
+        values[48 * day : 48 * day + 24, 1] = np.nan
+
+    assert verdict_on(out).assets[0].verdict == "anomaly"
+    for change, words in ((stuck, "stuck at one value"), (missing, "missing")):
+        one = verdict_on(change).assets[0]
+        assert one.verdict in ("none", "anomaly")
+        assert any(f"speed: 12% of the readings were {words}, for a while that is over" in why for why in one.reasons)
+
+
+def test_a_regime_that_lasts_since_the_first_half_of_what_is_compared_stays_one(verdict_on: Verdict) -> None:
+    def change(values: np.ndarray) -> None:
+        values[3 * 48 + 24 :] += [6.0, 90.0, 3.0]
+
+    assert verdict_on(change).verdict == "regime"
+
+
 def test_channels_that_are_lost_together_point_to_the_recorder(verdict_on: Verdict) -> None:
     def change(values: np.ndarray) -> None:
         values[-48:, :2] = values[-49, :2]
@@ -112,6 +150,16 @@ def test_readings_that_never_come_are_told(verdict_on: Verdict) -> None:
 
     [reason, *_] = verdict_on(change).assets[0].reasons
     assert reason == "50% of the readings never came (before: 0% at most)"
+
+
+def test_what_people_have_named_is_neither_read_nor_lost(
+    detector: Detector, fleet: list[Series], params: DriftParams
+) -> None:
+    values, known = fleet[0].values.copy(), np.zeros(fleet[0].n_timesteps, dtype=bool)
+    values[-7 * 48 :][1::2] = np.nan
+    known[-60:-20] = True
+    [one] = check(detector, [Arrived(fleet[0].asset, replace(fleet[0], values=values), known=known)], params).assets
+    assert one.reasons[0] == "50% of the readings never came (before: 0% at most)"
 
 
 def test_another_step_between_readings_is_told(verdict_on: Verdict, detector: Detector) -> None:
@@ -152,7 +200,21 @@ def test_a_machine_without_usable_readings_is_no_error(
     arrived = [Arrived("m-0", None, problem="m-0.csv: column 'flow' must hold numbers"), Arrived("new", fleet[1])]
     drift = check(detector, arrived, params)
     assert [one.verdict for one in drift.assets] == ["recording", "unknown"]
-    assert "must hold numbers" in report(drift)
+    assert report(drift).startswith("readings are recorded otherwise: m-0.csv: column 'flow' must hold numbers\n")
+    assert "new: the model does not know it: calibrate" in report(drift)
+
+
+def test_machines_of_which_the_same_is_said_share_a_line_and_long_names_are_shortened() -> None:
+    assets = tuple(AssetDrift(f"{'a' * 100}-{k}", "unknown", ("nothing came",)) for k in range(6))
+    text = report(Drift("unknown", assets, {}))
+    assert text.count(": nothing came") == 2  # in the verdict and below the table
+    assert " and 2 more: nothing came" in text
+    assert all(len(line) < 120 for line in text.splitlines() if line.startswith("aaaa") and "nothing" not in line)
+
+
+def test_the_largest_move_has_no_sign() -> None:
+    lower = AssetDrift("m", "none", (), score=Figure(1.0, 0.5, -0.7))
+    assert lower.largest == (0.7, "anomaly score")
 
 
 def test_a_model_without_a_reference_says_how_to_get_one(
@@ -189,7 +251,7 @@ def test_of_many_timesteps_only_every_so_manieth_chunk_is_scored(
 def test_the_report_shows_each_machine_and_json_can_hold_it(verdict_on: Verdict) -> None:
     drift = verdict_on(shifted)
     text = report(drift)
-    assert text.startswith("a sensor is broken: m-0 (m-0: temp: mean 40")
+    assert text.startswith("a sensor is broken: m-0: temp: mean 40")
     assert "What to do: look at the sensor and mend it" in text
     content = json.loads(json.dumps(to_json(drift, {"version": "1"})))
     assert content["verdict"] == "sensor"

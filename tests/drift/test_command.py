@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from offbeat.cli import app
 from offbeat.detection.detector import Detector
 from offbeat.errors import OffbeatError
+from offbeat.progress import Step
 from offbeat.readings.series import Series
 
 
@@ -37,7 +38,7 @@ def invoke(*arguments: object) -> str:
 
 def test_it_says_what_changed_and_what_to_do(place: Path) -> None:
     said = invoke(place / "readings", "--model", place / "model")
-    assert said.splitlines()[0] == "the regime changed: m-0 (m-0: 3 of 3 channels moved together and stayed)"
+    assert said.splitlines()[0] == "the regime changed: m-0: 3 of 3 channels moved together and stayed"
     assert "What to do: retrain" in said
     assert invoke(place / "readings" / "m-1.csv", "--model", place / "model").startswith("no drift\n")
 
@@ -54,6 +55,15 @@ def test_out_takes_pages_and_history(place: Path) -> None:
     assert f"Wrote {out / 'drift.json'} and {out / 'pages' / 'm-0.html'}" in said
     assert json.loads((out / "drift.json").read_text())["model"]["method"] == "lstm_autoencoder"
     assert list((out / "workspace").rglob("snapshots/*.json"))
+
+
+def test_it_shows_how_far_it_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFBEAT_PROGRESS", "lines")
+    steps: list[Step] = []
+    monkeypatch.setattr("offbeat.progress.Lines.__call__", lambda _, step: steps.append(step))
+    invoke(place / "readings", "--model", place / "model", "--out", place / "out")
+    ends = [(step.work, step.done, step.unit) for step in steps if step.done == step.total]
+    assert ends == [("reading", 3, "files"), ("comparing", 3, "machines"), ("drawing", 1, "pages")]
 
 
 def test_results_do_not_go_among_the_readings_or_into_a_file(place: Path) -> None:

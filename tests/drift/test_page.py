@@ -78,8 +78,34 @@ def test_columns_on_which_evidently_raises_or_keeps_silent_are_left_out(regime: 
     drift = Drift("regime", (one,), {one.asset: compared})
     assert write_pages(drift, tmp_path, {}) == [tmp_path / "pages" / "m-0.html"]
     nothing = replace(compared, current=np.full((1, 4), NAN))
-    assert write_pages(Drift("regime", (one,), {one.asset: nothing}), tmp_path, {}) == []
-    assert write_pages(Drift("regime", (one,), {}), tmp_path, {}) == []
+    for without in ({one.asset: nothing}, {}):
+        [page] = write_pages(Drift("regime", (one,), without), tmp_path, {})
+        assert "<h1>m-0: the regime changed</h1>" in page.read_text()
+        assert "Below, each value" not in page.read_text()
+
+
+def test_a_machine_that_could_not_be_compared_has_its_page_and_the_history_the_checks_verdict(
+    regime: Drift, tmp_path: Path
+) -> None:
+    empty = AssetDrift("m-9", "recording", ("m-9.csv is <empty>",))
+    healthy = replace(regime.assets[0], verdict="none", reasons=())
+    drift = Drift("recording", (healthy, empty), {"m-0": regime.compared["m-0"]})
+    [page] = write_pages(drift, tmp_path, {})
+    assert "m-9.csv is &lt;empty&gt;" in page.read_text()
+    [snapshot] = [json.loads(path.read_text()) for path in snapshots(tmp_path)]
+    assert snapshot["name"] == "readings are recorded otherwise: m-9 (2 machines checked; figures of m-0)"
+    assert snapshot["tags"] == ["m-0", "recording"]
+    assert snapshot["metadata"] == {
+        "verdict": "readings are recorded otherwise",
+        "reason": "readings are recorded otherwise: m-9.csv is ‹empty›",
+    }
+
+
+def test_a_check_in_which_nothing_could_be_compared_is_kept_too(tmp_path: Path) -> None:
+    drift = Drift("recording", (AssetDrift("m-9", "recording", ("m-9.csv is empty",)),), {})
+    write_pages(drift, tmp_path, {})
+    [snapshot] = [json.loads(path.read_text()) for path in snapshots(tmp_path)]
+    assert snapshot["name"] == "readings are recorded otherwise: m-9 (1 machine checked)"
 
 
 def test_a_page_shows_the_columns_that_moved_most(regime: Drift, tmp_path: Path) -> None:

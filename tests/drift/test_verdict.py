@@ -31,11 +31,14 @@ def channel(
     partner: str | None = None,
     fault: str = "",
     stayed: bool = True,
+    held: bool = True,
+    ended: str = "",
 ) -> ChannelDrift:
     """Return a channel whose mean and whose scatter around its partner moved so far."""
     figures = {of: Figure(0.0, 1.0, 0.0, stayed=True) for of in ("mean", "spread", "offset", "scatter")}
-    figures |= {"mean": Figure(0.0, 1.0, mean, stayed), "scatter": Figure(0.0, 1.0, scatter, stayed=True)}
-    return ChannelDrift(name, partner, figures, dict.fromkeys(("missing", "stuck", "outside"), (0.0, 0.5)), fault)
+    figures |= {"mean": Figure(0.0, 1.0, mean, stayed, held), "scatter": Figure(0.0, 1.0, scatter, stayed=True)}
+    shares = dict.fromkeys(("missing", "stuck", "outside"), (0.0, 0.5))
+    return ChannelDrift(name, partner, figures, shares, fault, held, ended)
 
 
 def verdict(*moves: float, **of_first: object) -> str:
@@ -66,6 +69,22 @@ def test_what_came_back_has_not_moved() -> None:
     assert verdict(5.0, stayed=False) == NONE
     words = judge([channel("flow", 5.0, stayed=False)], LOW, (), 0.3)[1]
     assert words == ["flow moved for a while and came back"]
+
+
+def test_what_many_channels_did_for_a_while_alone_is_an_anomaly_and_asks_for_no_retraining() -> None:
+    lately = [channel(f"c{k}", 5.0, held=False) for k in range(3)]
+    found, words = judge(lately, LOW, (), 0.3)
+    assert (found, words[0][:39]) == (ANOMALY, "3 of 3 channels moved together, but onl")
+    assert judge([*lately[:2], channel("c2", 5.0)], LOW, (), 0.3)[0] == ANOMALY
+    assert judge([*lately[:1], channel("c1", 5.0), channel("c2", 5.0)], LOW, (), 0.3)[0] == REGIME
+
+
+def test_a_fault_that_is_over_is_told_and_is_no_broken_sensor() -> None:
+    channels = [channel("flow", 5.0, stayed=False, ended="outside"), channel("temp")]
+    said = "flow: 50% of the readings were outside the range they ever had, for a while that is over"
+    assert judge(channels, LOW, (), 0.3) == (NONE, [said])
+    found, words = judge(channels, UP, (), 0.3)
+    assert (found, words[-1]) == (ANOMALY, said)
 
 
 def test_a_single_channel_that_moves_is_the_whole_machine() -> None:

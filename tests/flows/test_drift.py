@@ -19,12 +19,15 @@ import yaml
 from servers import Server, environment, make_project, readings, run, wait_until
 from serving_stack import running
 
-from flows.drift import PLACE, is_due
+from flows.drift import PLACE, ask, is_due
+from offbeat.drift.check import Drift
+from offbeat.drift.verdict import AssetDrift
 from offbeat.registry import Registry
 from offbeat.serving.current import Current
 
 # a model that is fitted at once, and finds more than PCA where channels do not follow each other
 FAST = {"train": {"model": "sub_pca", "latent_size": 8}}
+FOUND = Drift("regime", (AssetDrift("pump-1", "regime", ("2 of 2 channels moved together",)),), {})
 
 
 def first_champion(project: Path, tmp_path: Path) -> None:
@@ -73,13 +76,29 @@ def only_events_start_retrain(project: Path) -> None:
     (project / "prefect.yaml").write_text(yaml.safe_dump(content))
 
 
-def test_a_retraining_is_asked_for_once_in_a_while_for_each_champion(tmp_path: Path) -> None:
+def test_a_retraining_is_asked_for_once_in_a_while_for_each_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr("flows.drift.emit", lambda event, **payload: sent.append((event, payload["model"])))
     path, monday = tmp_path / "drift" / "asked.json", datetime(2026, 1, 5, tzinfo=UTC)
     days = [monday + timedelta(days=k) for k in range(9)]
-    assert [is_due(path, "1", day, days=7.0) for day in days] == [True, *[False] * 6, True, False]
-    assert is_due(path, "2", days[-1], days=7.0)
+    assert [ask(path, "1", day, 7.0, FOUND) for day in days] == [True, *[False] * 6, True, False]
+    assert ask(path, "2", days[-1], 7.0, FOUND)
     path.write_text("{half")
-    assert is_due(path, "2", days[-1], days=7.0)
+    assert ask(path, "2", days[-1], 7.0, FOUND)
+    assert sent == [("offbeat.drift", version) for version in "1122"]
+
+
+def test_an_event_that_could_not_be_sent_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(_event: str, **_payload: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr("flows.drift.emit", lose)
+    path, now = tmp_path / "asked.json", datetime(2026, 1, 5, tzinfo=UTC)
+    with pytest.raises(ConnectionError):
+        ask(path, "1", now, 7.0, FOUND)
+    assert is_due(path, "1", now, 7.0)
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def drift(
 
     Tells apart a broken sensor, another regime (which asks for retraining), other recording, and an anomaly of now.
     Only readings after those that the model knows count, the last drift.days of them; known events and exclusions of
-    the folder do not.
+    the folder do not. Of a file alone they count: give the folder, so that its labels.csv and exclude.csv are read.
     """
     from offbeat.detection.detector import Detector
     from offbeat.drift.arrival import read_arrived
@@ -99,10 +99,12 @@ def drift(
     if out is not None:
         check_folder(out, readings)
     detector = Detector.load(model)
-    found = check(detector, read_arrived(detector, readings), section)
+    with shown() as progress:
+        found = check(detector, read_arrived(detector, readings, progress), section, progress)
     typer.echo(report(found))
     if out is not None:
         from offbeat.drift.page import write_pages
 
-        pages = write_pages(found, out, detector.lineage)
+        with shown() as progress:
+            pages = write_pages(found, out, detector.lineage, progress)
         typer.echo(f"\nWrote {out / 'drift.json'}{f' and {pages[0]}' if pages else ''}")

@@ -69,7 +69,7 @@ class Chunks:
     faults : ndarray of shape (n, F, 3)
         Shares of the chunk's readings: missing, stuck, outside the range. NaN without any.
     coverage : ndarray of shape (n,)
-        Share of the timesteps at which anything was read.
+        Share of the timesteps that count at which anything was read; NaN where none counts.
     scores : ndarray of shape (n,)
         Logarithm of the mean anomaly score; NaN where it was not scored.
     """
@@ -179,7 +179,8 @@ def chunks_of(
     rows = bins.sums(anything & usable)
     with np.errstate(invalid="ignore"):
         faults = np.stack([bins.sums(one & usable[:, None]) / rows[:, None] for one in faulty], axis=-1)
-    coverage = np.minimum(bins.sums(anything | ~usable) / expected, 1.0)
+    due = expected - bins.sums(~usable)  # what does not count was neither read nor lost
+    coverage = np.where(due > 0, np.minimum(rows / np.maximum(due, 1), 1.0), np.nan)
     return Chunks(numbers, statistics, faults, coverage, _score_means(bins, scores, usable, expected))
 
 

@@ -5,7 +5,7 @@ A file that no longer fits the model is what the check is there to tell, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from offbeat.detection.detector import Detector
 from offbeat.drift.period import Arrived
 from offbeat.errors import ReadingsError
+from offbeat.progress import Report, counted, silent
 from offbeat.readings.folder import Folder, read_frame, reading_files
 from offbeat.readings.frames import series_from_frame
 from offbeat.readings.series import Series
@@ -21,8 +22,10 @@ from offbeat.readings.spans import read_alarms, read_spans
 from offbeat.typing import BoolArray
 
 
-def read_arrived(detector: Detector, paths: Sequence[Path]) -> list[Arrived]:
+def read_arrived(detector: Detector, paths: Sequence[Path], report: Report = silent) -> list[Arrived]:
     """Read a folder of readings, or files, one a machine; what labels.csv and exclude.csv of the folder name is known.
+
+    A folder should hold all machines of the model: one that it no longer has is among them, without readings.
 
     Raises
     ------
@@ -39,8 +42,19 @@ def read_arrived(detector: Detector, paths: Sequence[Path]) -> list[Arrived]:
                 f"asset '{path.stem}' is given twice: a file's name is its machine's, so name each once"
             )
     folder = paths[0] if paths[0].is_dir() else None
-    arrived = [_read(detector, file) for file in (reading_files(folder) if folder else paths)]
-    return arrived if folder is None else _marked(arrived, folder)
+    files = counted(reading_files(folder) if folder else paths, report, "reading", "files")
+    arrived = [_read(detector, file) for file in files]
+    if folder is None:
+        return arrived
+    return _marked([*arrived, *_gone(detector, arrived, folder)], folder, unread=detector.assets)
+
+
+def _gone(detector: Detector, arrived: Sequence[Arrived], folder: Path) -> list[Arrived]:
+    """Return the machines of the model that have no file any more; none where the folder is of other machines."""
+    known = {name for name, one in detector.assets.items() if one.reference is not None}
+    names = {one.asset for one in arrived}
+    problem = f"there is no file of it in {folder.name} any more"
+    return [Arrived(name, None, problem=problem) for name in detector.assets if name in known - names and known & names]
 
 
 def _read(detector: Detector, file: Path) -> Arrived:
@@ -88,10 +102,13 @@ def _later(detector: Detector, asset: str, frame: pd.DataFrame) -> tuple[pd.Data
     return frame[stamps > known.reference.until - lead], step
 
 
-def _marked(arrived: Sequence[Arrived], folder: Path) -> list[Arrived]:
-    """Return the same with the rows that people have named: events, exclusions, and alarms judged true or expected."""
+def _marked(arrived: Sequence[Arrived], folder: Path, unread: Iterable[str]) -> list[Arrived]:
+    """Return the same with the rows that people have named: events, exclusions, and alarms judged true or expected.
+
+    Rows of machines in `unread` that have no readings are left out.
+    """
     series = [one.series for one in arrived if one.series is not None]
-    unread = [one.asset for one in arrived if one.series is None]
+    unread = {*unread, *(one.asset for one in arrived)} - {one.asset for one in series}
     labels, exclude, alarms = (
         read(folder / f"{name}.csv", series, unread=unread)[0]
         for name, read in (("labels", read_spans), ("exclude", read_spans), ("alarms", read_alarms))

@@ -12,6 +12,8 @@ from offbeat.drift.period import Arrived, Period, period_of
 from offbeat.drift.verdict import NONE, RECORDING, REGIME, REMEDIES, UNKNOWN, VERDICTS, AssetDrift
 from offbeat.errors import ModelError
 from offbeat.params import DriftParams
+from offbeat.progress import Report, counted, silent
+from offbeat.readings.messages import shortened
 from offbeat.tables import text_table
 
 
@@ -34,12 +36,26 @@ class Drift:
         if self.verdict == NONE:
             return VERDICTS[NONE]
         same = [one for one in self.assets if one.verdict == self.verdict]
-        names = ", ".join(one.asset for one in same[:4]) + (f" and {len(same) - 4} more" if len(same) > 4 else "")
-        why = f" ({same[0].asset}: {same[0].reasons[0]})" if same[0].reasons else ""
-        return f"{VERDICTS[self.verdict]}: {names}{why}"
+        first, *others = same
+        if not first.reasons:
+            return f"{VERDICTS[self.verdict]}: {_listed(same)}"
+        if not others:
+            return f"{VERDICTS[self.verdict]}: {_line(first.asset, first.reasons[0])}"
+        return f"{VERDICTS[self.verdict]}: {_listed(same)} ({_line(first.asset, first.reasons[0])})"
 
 
-def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -> Drift:
+def _listed(assets: Sequence[AssetDrift]) -> str:
+    """Return the names of machines, four at most."""
+    names = ", ".join(shortened(one.asset) for one in assets[:4])
+    return names + (f" and {len(assets) - 4} more" if len(assets) > 4 else "")
+
+
+def _line(asset: str, reason: str) -> str:
+    """Return a reason under its machine's name, which need not stand twice where a file of that name is told of."""
+    return reason if reason.startswith(f"{asset}.") else f"{shortened(asset)}: {reason}"
+
+
+def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams, report: Report = silent) -> Drift:
     """Compare later readings with those that a detector was made from.
 
     Parameters
@@ -49,6 +65,8 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -
         One a machine. Only readings after those that the detector knows count, the last `params.days` of them, up to
         the newest reading of all machines.
     params : DriftParams
+    report : callable, optional
+        Takes how far it is.
 
     Raises
     ------
@@ -64,10 +82,10 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -
     now = max((int(one.series.stamps[-1]) for one in arrived if one.series is not None), default=0)
     periods: list[Period] = []
     verdicts: dict[str, AssetDrift] = {}
-    for one in arrived:
+    for one in counted(arrived, report, "comparing", "machines"):
         reference = references.get(one.asset)
         if reference is None:
-            verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, ("the model carries no reference of it",))
+            verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, (_unknown(detector, one.asset),))
         elif one.series is None:
             verdicts[one.asset] = AssetDrift(one.asset, RECORDING, (one.problem,))
         elif isinstance(period := period_of(detector, one, reference, now, params), str):
@@ -79,6 +97,16 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams) -
     assets = tuple(verdicts[one.asset] for one in arrived)
     worst = min((one.verdict for one in assets), key=list(VERDICTS).index)
     return Drift(worst, assets, {one.asset: compared for one, compared in judged})
+
+
+def _unknown(detector: Detector, asset: str) -> str:
+    """Return why the detector has no reference of a machine."""
+    if asset not in detector.assets:
+        return "the model does not know it: calibrate the model for it (offbeat calibrate)"
+    return (
+        "the model carries no reference of it, as it was made from too few readings of it or by an earlier version: "
+        "calibrate it again (offbeat calibrate), with more"
+    )
 
 
 def _judged(detector: Detector, periods: Sequence[Period], params: DriftParams) -> list[tuple[AssetDrift, Compared]]:
@@ -109,8 +137,20 @@ def report(drift: Drift) -> str:
     for one in drift.assets:
         most, where = one.largest
         period = f"{one.n_chunks} x {one.chunk}" if one.n_chunks else "-"
-        rows.append([one.asset, VERDICTS[one.verdict], period, f"{most:.2f}" if where else "-", where or "-"])
-    reasons = [f"{one.asset}: {reason}" for one in drift.assets for reason in one.reasons]
+        move, where = (f"{most:.2f}", shortened(where)) if where else ("-", "-")
+        rows.append([shortened(one.asset), VERDICTS[one.verdict], period, move, where])
     foot = "largest move: 1 is what it takes to count"
-    parts = [drift.reason, text_table(rows, right_from=len(rows[0])), "\n".join(reasons), foot]
+    parts = [drift.reason, text_table(rows, right_from=len(rows[0])), "\n".join(_reasons(drift.assets)), foot]
     return "\n\n".join(part for part in [*parts, f"What to do: {REMEDIES[drift.verdict]}."] if part)
+
+
+def _reasons(assets: Sequence[AssetDrift]) -> list[str]:
+    """Return the reasons of each machine line by line; machines of which the same is said share their lines."""
+    alike: dict[tuple[str, ...], list[AssetDrift]] = {}
+    for one in assets:
+        alike.setdefault(one.reasons, []).append(one)
+    return [
+        _line(same[0].asset, reason) if len(same) == 1 else f"{_listed(same)}: {reason}"
+        for reasons, same in alike.items()
+        for reason in reasons
+    ]

@@ -14,7 +14,7 @@ from offbeat.drift.verdict import NONE, UNKNOWN, AssetDrift, ChannelDrift, Figur
 from offbeat.params import DriftParams
 from offbeat.readings.messages import length_text
 from offbeat.readings.moments import moment_json, moment_of
-from offbeat.typing import FloatArray
+from offbeat.typing import BoolArray, FloatArray
 
 SCORE = "anomaly score"
 SAMPLING_LEEWAY = 0.1  # of the period, that readings may come more or less often
@@ -71,27 +71,69 @@ def asset_drift(detector: Detector, period: Period, limits: Limits, params: Drif
 
 def _channels(detector: Detector, period: Period, limits: FloatArray, params: DriftParams) -> list[ChannelDrift]:
     """Return what each channel did, in the readings' own units."""
-    n, n_quarter, centre, reference = period.n_late, period.n_quarter, centres(period.columns), period.reference
-    late, last = (moved(period.values[-k:], period.phase[-k:], centre) for k in (n, n_quarter))
-    # what is on its way back has not stayed
-    stayed = (np.sign(late) == np.sign(last)) & (2 * np.abs(last) >= np.abs(late))
+    centre, reference = centres(period.columns), period.reference
+    late, last = (moved(period.values[-k:], period.phase[-k:], centre) for k in (period.n_late, period.n_quarter))
+    each = _away(period, centre)[-period.n_late :]
     before = mean_of(reference.chunks.statistics[reference.trained])  # (F, 4)
-    after, relative, stays = (
-        part.reshape(before.shape) for part in (before.ravel() + late[:-1], (late / limits)[:-1], stayed[:-1])
+    after, relative, stays, holds = (
+        part.reshape(before.shape)
+        for part in (
+            before.ravel() + late[:-1],
+            (late / limits)[:-1],
+            _as_far(last, late)[:-1],
+            _mostly(each, late)[:-1],
+        )
     )
-    worst, shares = worst_shares(reference.chunks.faults, n), mean_of(period.chunks.faults[-n:])  # (F, 3)
+    faults = _faults(period, params)
     result = []
     for k, name in enumerate(detector.channels):
         figures = {}
         for i, of in enumerate(STATISTICS):
             was, now = (_natural(values[k, i], of, reference.measure, k) for values in (before, after))
-            figures[of] = Figure(was, now, float(relative[k, i]), bool(stays[k, i]))
-        both = {fault: (float(worst[k, i]), float(shares[k, i])) for i, fault in enumerate(FAULTS)}
-        # the first that counts: what is missing cannot be stuck
-        fault = next((f for f, (was, now) in both.items() if now - was > params.fault_share), "")
+            figures[of] = Figure(was, now, float(relative[k, i]), bool(stays[k, i]), bool(holds[k, i]))
         partner = int(reference.measure.partner[k])
-        result.append(ChannelDrift(name, detector.channels[partner] if partner >= 0 else None, figures, both, fault))
+        result.append(ChannelDrift(name, detector.channels[partner] if partner >= 0 else None, figures, *faults[k]))
     return result
+
+
+def _as_far(part: FloatArray, whole: FloatArray) -> BoolArray:
+    """Whether each move of a part is at least half as far as that of the whole, to the same side."""
+    far: BoolArray = (np.sign(part) == np.sign(whole)) & (2 * np.abs(part) >= np.abs(whole))
+    return far
+
+
+def _mostly(each: FloatArray, whole: FloatArray) -> BoolArray:
+    """Whether more than half of the chunks (n, ...) are so far; a single day, however far, moves the mean alone."""
+    mostly: BoolArray = 2 * _as_far(each, whole).sum(axis=0) > (~np.isnan(each)).sum(axis=0)
+    return mostly
+
+
+def _away(period: Period, centre: FloatArray) -> FloatArray:
+    """Return how far each chunk (n, M) is from the centre of its part of the day or week; NaN where there is none."""
+    known = period.phase < len(centre)
+    return np.where(known[:, None], period.values - centre[np.where(known, period.phase, 0)], np.nan)
+
+
+def _faults(period: Period, params: DriftParams) -> list[tuple[dict[str, tuple[float, float]], str, bool, str]]:
+    """Return of each channel the shares of each fault, before at most and now, and which counts, held, or is over.
+
+    The first is named, as what is missing cannot be stuck. One counts while the last quarter shows it too: an incident
+    that ended is neither a broken sensor nor another regime.
+    """
+    worst = worst_shares(period.reference.chunks.faults, period.n_late)  # (F, 3)
+    late = period.chunks.faults[-period.n_late :]
+    now, last = mean_of(late), mean_of(late[-period.n_quarter :])
+    more, least = now - worst, params.fault_share
+    counts = more > least
+    stays, holds = (last - worst > least) & _as_far(last - worst, more), _mostly(late - worst, more)
+    found = []
+    for k in range(len(worst)):
+        both = {fault: (float(worst[k, i]), float(now[k, i])) for i, fault in enumerate(FAULTS)}
+        counting = [i for i in range(len(FAULTS)) if counts[k, i]]
+        lasting = [i for i in counting if stays[k, i]]
+        fault, ended = (FAULTS[of[0]] if of else "" for of in (lasting, counting))
+        found.append((both, fault, bool(lasting and holds[k, lasting[0]]), "" if fault else ended))
+    return found
 
 
 def _natural(value: float, statistic: str, measure: Measure, channel: int) -> float:
@@ -117,7 +159,7 @@ def _score(period: Period, limit: float) -> tuple[Figure | None, slice]:
 def _recording(detector: Detector, period: Period, params: DriftParams) -> tuple[list[str], dict[str, float]]:
     """Return what is wrong with how readings come, in words, and its figures."""
     words, n, step = [], period.n_late, period.arrived.step
-    lost = 1 - float(period.chunks.coverage[-n:].mean())
+    lost = 1 - float(mean_of(period.chunks.coverage[-n:]))  # NaN, which is no more than before, where none counts
     worst = float(worst_shares(1 - period.reference.chunks.coverage, n))
     if lost - worst > params.fault_share:
         words.append(f"{lost:.0%} of the readings never came (before: {worst:.0%} at most)")
@@ -132,9 +174,8 @@ def _compared(detector: Detector, period: Period, limits: Limits, highest: slice
     names = [f"{channel}: {statistic}" for channel in detector.channels for statistic in STATISTICS]
     columns, centre = period.columns, centres(period.columns)
     limit = np.append(limits.late[:-1], limits.quarter[-1])
-    known = period.phase < len(centre)
     reference = np.where(columns.base, columns.values - centre[columns.phase], np.nan)
-    current = np.where(known[:, None], period.values - centre[np.where(known, period.phase, 0)], np.nan)
+    current = _away(period, centre)
     late = current[-period.n_late :].copy()
     late[:, -1] = np.nan
     late[: highest.stop - highest.start, -1] = current[highest, -1]

@@ -22,6 +22,8 @@ from offbeat.drift.figures import Compared
 from offbeat.drift.verdict import NONE, REMEDIES, VERDICTS, AssetDrift, Figure
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file, write_json
+from offbeat.progress import Report, counted, silent
+from offbeat.readings.messages import count
 
 METHOD, PROJECT = "offbeat_move", "drift"
 MOST_COLUMNS = 24  # on a page: those that moved most
@@ -31,15 +33,16 @@ FEWEST_ROWS = 2  # Evidently says nothing on fewer
 PLAIN = str.maketrans({"<": "‹", ">": "›", "&": "＆"})  # names stand in scripts and in titles that know markup
 
 
-def write_pages(drift: Drift, folder: Path, model: Mapping[str, str]) -> list[Path]:
+def write_pages(drift: Drift, folder: Path, model: Mapping[str, str], report: Report = silent) -> list[Path]:
     """Write drift.json, a page for each machine that is not as it was, and add to the history in `workspace/`.
 
-    Where all are as they were, the one that moved most gets a page.
+    Where all are as they were, the one that moved most gets a page. One that could not be compared has a page that says
+    why; the history keeps the check's verdict, with the figures of the worst machine that has some.
 
     Returns
     -------
     list of Path
-        The pages, worst first; none where nothing could be compared.
+        The pages, worst first.
 
     Raises
     ------
@@ -49,17 +52,14 @@ def write_pages(drift: Drift, folder: Path, model: Mapping[str, str]) -> list[Pa
     write_json(folder / "drift.json", to_json(drift, model))
     order = list(VERDICTS)
     ranked = sorted(drift.assets, key=lambda one: (order.index(one.verdict), -one.largest[0]))
-    ranked = [one for one in ranked if one.asset in drift.compared]
     shown = [one for number, one in enumerate(ranked) if number == 0 or one.verdict != NONE][:MOST_PAGES]
+    figures = next((one for one in ranked if _columns(one, drift)), None)
     with _evidently():
-        pages = []
-        for number, one in enumerate(shown):
-            run = _run(one, drift.compared[one.asset])
-            if run is None:
-                continue
-            pages.append(_write_page(one, run, folder / "pages"))
-            if number == 0:
-                _keep(run, one, drift, folder / "workspace")
+        _keep(_run(figures, drift), figures, drift, folder / "workspace")
+        pages = [
+            _write_page(one, _run(one, drift) if _columns(one, drift) else None, folder / "pages")
+            for one in counted(shown, report, "drawing", "pages")
+        ]
     for path in set((folder / "pages").glob("*.html")) - set(pages):
         path.unlink()  # of a machine that is no longer there, or of an earlier check
     return pages
@@ -96,26 +96,32 @@ def comparable(compared: Compared) -> list[int]:
     return [int(k) for k in chosen[np.argsort(-moves[chosen], kind="stable")]]
 
 
-def _run(asset: AssetDrift, compared: Compared) -> Any:
-    """Return Evidently's run on a machine; None where nothing can be compared."""
+def _columns(asset: AssetDrift, drift: Drift) -> list[int]:
+    """Return the columns of a machine that are shown; none where nothing was compared."""
+    compared = drift.compared.get(asset.asset)
+    return [] if compared is None else comparable(compared)[:MOST_COLUMNS]
+
+
+def _run(asset: AssetDrift | None, drift: Drift) -> Any:
+    """Return Evidently's run of a check on a machine's figures; one without any where there are none."""
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    columns = comparable(compared)[:MOST_COLUMNS]
-    if not columns:
-        return None
-    names = [compared.names[k].translate(PLAIN) for k in columns]
-    definition = DataDefinition(numerical_columns=names)
-    current, reference = (
-        Dataset.from_pandas(pd.DataFrame(part[:, columns], columns=names), definition)
-        for part in (_twice(compared.current), compared.reference)
-    )
+    columns = [] if asset is None else _columns(asset, drift)
+    parts = [pd.DataFrame({"nothing was compared": [0.0, 0.0]})] * 2
+    if asset is not None and columns:
+        compared = drift.compared[asset.asset]
+        labels = [compared.names[k].translate(PLAIN) for k in columns]
+        both = (_twice(compared.current), compared.reference)
+        parts = [pd.DataFrame(part[:, columns], columns=labels) for part in both]
+    names = [str(name) for name in parts[0].columns]
+    current, reference = (Dataset.from_pandas(part, DataDefinition(numerical_columns=names)) for part in parts)
     _register()
     report = Report(
-        [ValueDrift(column=name, method=METHOD, threshold=1.0) for name in names],
-        include_tests=True,
-        tags=[asset.asset.translate(PLAIN), asset.verdict],
-        metadata={"verdict": VERDICTS[asset.verdict], "reasons": "; ".join(asset.reasons).translate(PLAIN)},
+        [ValueDrift(column=name, method=METHOD, threshold=1.0) for name in names] if columns else [],
+        include_tests=bool(columns),
+        tags=[*([asset.asset.translate(PLAIN)] if asset is not None else []), drift.verdict],
+        metadata={"verdict": VERDICTS[drift.verdict], "reason": drift.reason.translate(PLAIN)},
     )
     return report.run(current, reference)
 
@@ -142,15 +148,27 @@ def _register() -> None:
 
 
 def _write_page(asset: AssetDrift, run: Any, folder: Path) -> Path:
-    """Write a machine's page: the verdict in words, and Evidently's report below it."""
+    """Write a machine's page: the verdict in words and, where it was compared, Evidently's report below it."""
     path = folder / f"{asset.asset}.html"
     with new_file(path) as scratch:
-        run.save_html(str(scratch))
-        page = scratch.read_text(encoding="utf-8")
-        scratch.write_text(page.replace("<body>", f"<body>{headline(asset)}", 1), encoding="utf-8")
+        if run is None:
+            title = f"{html.escape(asset.asset)}: {VERDICTS[asset.verdict]}"
+            page = BARE.format(title=title, body=headline(asset))
+        else:
+            run.save_html(str(scratch))
+            page = scratch.read_text(encoding="utf-8").replace("<body>", f"<body>{headline(asset)}{BELOW}", 1)
+        scratch.write_text(page, encoding="utf-8")
     return path
 
 
+BARE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    "<title>{title}</title></head><body>{body}</body></html>\n"
+)
+BELOW = (
+    '<p class="offbeat">Below, each value is a chunk&#39;s, in shares of how far the mean of its column must move to '
+    "count: 1 is drift. The columns that moved most stand first.</p>"
+)
 STYLE = (
     "<style>.offbeat{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem}"
     ".offbeat table{border-collapse:collapse;display:block;overflow-x:auto}"
@@ -169,8 +187,7 @@ def headline(asset: AssetDrift) -> str:
     return (
         f'{STYLE}<section class="offbeat"><h1>{html.escape(asset.asset)}: {VERDICTS[asset.verdict]}</h1>'
         f"<p>What to do: {REMEDIES[asset.verdict]}.</p><ul>{items}</ul><p>{html.escape(about)}</p>{_table(asset)}"
-        "<p>Below, each value is a chunk's, in shares of how far its column's mean must move to count: 1 is drift. The "
-        "columns that moved most stand first.</p></section>"
+        "</section>"
     )
 
 
@@ -194,7 +211,7 @@ def _change(figure: Figure) -> str:
     return f"{figure.before:.4g} → {figure.now:.4g}" if figure.move == figure.move else "-"
 
 
-def _keep(run: Any, asset: AssetDrift, drift: Drift, folder: Path) -> None:
+def _keep(run: Any, asset: AssetDrift | None, drift: Drift, folder: Path) -> None:
     """Add a run to the history, which Evidently's own page shows."""
     from evidently.sdk.models import PanelMetric
     from evidently.sdk.panels import line_plot_panel
@@ -207,7 +224,10 @@ def _keep(run: Any, asset: AssetDrift, drift: Drift, folder: Path) -> None:
     if not known:
         moves = PanelMetric(metric="ValueDrift", legend="{{column}}")
         project.dashboard.add_panel(line_plot_panel("How far the columns moved; 1 is what it takes", [moves]))
-    name = f"{asset.asset}: {VERDICTS[asset.verdict]} ({len(drift.assets)} machines checked)"
+    same = [one.asset for one in drift.assets if one.verdict == drift.verdict]
+    who = "" if drift.verdict == NONE else f": {', '.join(same[:4])}{' and more' if len(same) > 4 else ''}"
+    figures = f"; figures of {asset.asset}" if asset is not None else ""
+    name = f"{VERDICTS[drift.verdict]}{who} ({count(len(drift.assets), 'machine')} checked{figures})"
     workspace.add_run(project.id, run, name=name.translate(PLAIN))
     for old in _oldest(workspace.list_runs(project.id)):
         workspace.delete_run(project.id, old)

@@ -46,6 +46,7 @@ class Figure:
     now: float
     move: float  # NaN where nothing can be told
     stayed: bool = False  # it is not on its way back
+    held: bool = False  # most chunks did, not a few days alone
 
     def counts(self, at: float = 1.0) -> bool:
         """Whether it moved and stayed."""
@@ -56,7 +57,8 @@ class Figure:
 class ChannelDrift:
     """One channel: its figures by statistic, the channel that it goes with, and shares of faulty readings before/now.
 
-    `fault` names the fault that counts, empty if none does.
+    `fault` names the fault that counts, empty if none does; `fault_held` says that most chunks show it,
+    and `ended` names one that is over.
     """
 
     channel: str
@@ -64,6 +66,8 @@ class ChannelDrift:
     figures: dict[str, Figure]
     shares: dict[str, tuple[float, float]]
     fault: str = ""
+    fault_held: bool = False
+    ended: str = ""
 
     @property
     def lost(self) -> bool:
@@ -81,6 +85,12 @@ class ChannelDrift:
         return not self.lost and (offset.counts() or (scatter.counts() and scatter.move > 0))
 
     @property
+    def held(self) -> bool:
+        """Whether anything that moved and stayed in it did so in most chunks: it is no event of a day."""
+        moved = (figure.held and figure.counts(WITH_OTHERS) for figure in self.figures.values())
+        return (self.fault == "outside" and self.fault_held) or any(moved)
+
+    @property
     def told(self) -> bool:
         """Whether anything can be told of it."""
         return any(figure.move == figure.move for figure in self.figures.values())
@@ -95,7 +105,7 @@ class ChannelDrift:
 class AssetDrift:
     """One machine: the verdict, why, and the figures behind it.
 
-    `score` is the highest quarter of the period, `score_lasts` whether the last quarter is high too.
+    `score` is the highest quarter of the period, which has `stayed` if the last quarter is high too.
     """
 
     asset: str
@@ -112,7 +122,7 @@ class AssetDrift:
     def largest(self) -> tuple[float, str]:
         """The largest move of all and where it is; 0 and nothing where nothing was compared."""
         moves = [(abs(f.move), f"{c.channel}: {name}") for c in self.channels for name, f in c.figures.items()]
-        moves += [(self.score.move, "anomaly score")] if self.score is not None else []
+        moves += [(abs(self.score.move), "anomaly score")] if self.score is not None else []
         return max((one for one in moves if one[0] == one[0]), default=(0.0, ""))
 
 
@@ -147,14 +157,21 @@ def judge(
         together = f"{len(lost)} of {count(n, 'channel')} are lost together, which points to the recorder"
         return RECORDING, reasons if recording else [together, *reasons]
     if len(gone) >= many:
-        return REGIME, [f"{len(gone)} of {count(n, 'channel')} moved together and stayed", *reasons]
+        together = f"{len(gone)} of {count(n, 'channel')} moved together"
+        if sum(one.held for one in gone) >= many:
+            return REGIME, [f"{together} and stayed", *reasons]
+        return ANOMALY, [
+            f"{together}, but only for a while: an anomaly, or a regime that the next checks will tell",
+            *reasons,
+        ]
     if lost or gone:
         others = f"{len(gone)} of {count(n, 'channel')} moved and stayed, the others did not"
         return (SENSOR, reasons) if len(gone) < 2 else (PART, [others, *reasons])
+    over = _ended_words(channels)
     if up:
-        return ANOMALY, [*reasons, "the readings themselves are back to what they were, or never left it"]
-    back = [one.channel for one in channels if one.move >= 1]
-    return NONE, [f"{', '.join(back)} moved for a while and came back"] if back else []
+        return ANOMALY, [*reasons, "the readings themselves are back to what they were, or never left it", *over]
+    back = [one.channel for one in channels if one.move >= 1 and not one.ended]
+    return NONE, [*over, *([f"{', '.join(back)} moved for a while and came back"] if back else [])]
 
 
 def ties_of(channels: Sequence[ChannelDrift]) -> list[tuple[bool, set[str]]]:
@@ -181,10 +198,25 @@ def broken_ties(channels: Sequence[ChannelDrift]) -> set[str]:
     return found
 
 
+FAULT_WORDS = {"missing": "missing", "stuck": "stuck at one value", "outside": "outside the range they ever had"}
+
+
 def _fault_words(channel: ChannelDrift) -> str:
     before, now = channel.shares[channel.fault]
-    words = {"missing": "missing", "stuck": "stuck at one value", "outside": "outside the range they ever had"}
-    return f"{channel.channel}: {now:.0%} of its readings are {words[channel.fault]} (before: {before:.0%} at most)"
+    return (
+        f"{channel.channel}: {now:.0%} of its readings are {FAULT_WORDS[channel.fault]} (before: {before:.0%} at most)"
+    )
+
+
+def _ended_words(channels: Sequence[ChannelDrift]) -> list[str]:
+    """Return a line for each fault that is over, with the channels that had it."""
+    lines = []
+    for fault, words in FAULT_WORDS.items():
+        had = {one.channel: one.shares[fault][1] for one in channels if one.ended == fault}
+        if had:
+            share = f"{'up to ' if len(had) > 1 else ''}{max(had.values()):.0%}"
+            lines.append(f"{', '.join(had)}: {share} of the readings were {words}, for a while that is over")
+    return lines
 
 
 def _move_words(channel: ChannelDrift, doubtful: set[str]) -> str:

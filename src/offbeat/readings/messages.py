@@ -39,6 +39,12 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def shortened(name: str, most: int = 40) -> str:
+    """Return a name with its middle left out where it is longer than `most` characters; both ends tell names apart."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"
+
+
 def duration_text(length: timedelta | int) -> str:
     """Write a length of time as people do, e.g. ``5 min``, ``1 d 12 h`` or ``250 ms``.
 
