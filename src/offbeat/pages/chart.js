@@ -83,6 +83,19 @@ const Offbeat = (() => {
     return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? 6 : 3 });
   }
 
+  /** A length of time in milliseconds, by its two largest units. */
+  function duration(ms) {
+    if (ms < 1000) return `${number(ms)} ms`;
+    let left = Math.round(ms / 1000);
+    const parts = [];
+    for (const [unit, seconds] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+      const whole = Math.floor(left / seconds);
+      left -= whole * seconds;
+      if (whole) parts.push(`${whole} ${unit}`);
+    }
+    return parts.slice(0, 2).join(" ");
+  }
+
   const percent = (share) => (isNumber(share) ? `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)}%` : "–");
 
   const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
@@ -418,5 +431,5 @@ const Offbeat = (() => {
     element.scrollIntoView({ block: "nearest" });
   }
 
-  return { timeline, figure, shares, legend, make, moment, number, percent, count, place, escaped, shortened, inflate, run, attend };
+  return { timeline, figure, shares, legend, make, moment, number, percent, count, duration, place, escaped, shortened, inflate, run, attend };
 })();

@@ -17,16 +17,7 @@ const Parts = (() => {
   /** So many timesteps as people write a length of time; empty for none. */
   function duration(data, timesteps) {
     if (!data.isTime && timesteps) return `${timesteps.toLocaleString("en", { maximumFractionDigits: 1 })} timestep${timesteps === 1 ? "" : "s"}`;
-    let left = Math.round((timesteps * data.step) / 1000);
-    if (timesteps === 0) return "";
-    if (left < 1) return `${number(timesteps * data.step)} ms`;
-    const parts = [];
-    for (const [unit, seconds] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
-      const whole = Math.floor(left / seconds);
-      left -= whole * seconds;
-      if (whole) parts.push(`${whole} ${unit}`);
-    }
-    return parts.slice(0, 2).join(" ");
+    return timesteps === 0 ? "" : Offbeat.duration(timesteps * data.step);
   }
 
   /** A mean delay, to the minute where it is more than ten of them. */

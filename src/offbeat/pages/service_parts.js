@@ -2,20 +2,8 @@
 "use strict";
 
 const ServiceParts = (() => {
-  const { make, number, percent, count, moment } = Offbeat;
+  const { make, number, percent, count, duration, moment } = Offbeat;
   const PAGE = 60; // alarms that are listed at once
-
-  function duration(ms) {
-    if (ms < 1000) return `${number(ms)} ms`;
-    let left = Math.round(ms / 1000);
-    const parts = [];
-    for (const [unit, seconds] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
-      const whole = Math.floor(left / seconds);
-      left -= whole * seconds;
-      if (whole) parts.push(`${whole} ${unit}`);
-    }
-    return parts.slice(0, 2).join(" ");
-  }
 
   /** How long some timesteps are, in words; `step` in milliseconds. */
   const length = (n, isTime, step) => (isTime ? duration(n * step) : count(n, "timestep"));
