@@ -40,8 +40,8 @@ Offbeat.figure(element, draw, label) -> {remove}
 Offbeat.shares(element, [{channel, share}, ...])    bars of each channel's share of the score
 Offbeat.legend(element, [{name, colour, kind}, ...])   kind: line, dashed, area, area hollow
 Offbeat.make(tag, {attribute: value}, ...children)  an element; children are elements or text
-Offbeat.moment(timestamp, isTime), Offbeat.number(value), Offbeat.percent(share), Offbeat.count(3, "row")   as people
-                                                    write them
+Offbeat.moment(timestamp, isTime), Offbeat.number(value), Offbeat.percent(share), Offbeat.count(3, "row"),
+Offbeat.duration(ms)                                as people write them
 Offbeat.place(timestamp)                            as a number: milliseconds since 1970, or the place in an integer index
 Offbeat.escaped(text), Offbeat.shortened(text, n)   for Plotly, which reads some markup
 Offbeat.inflate(base64) -> Promise of the text that was compressed with gzip
