@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,10 @@ class Plan:
     scratch: Path
 
 
-def in_turn(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
+_Result = TypeVar("_Result")
+
+
+def in_turn(rounds: int, *measures: Callable[[], _Result]) -> list[list[_Result]]:
     """Return what each measure gave in each round: A B A B, so that what else the machine does falls on all alike."""
     results = [[measure() for measure in measures] for _ in range(rounds)]
     return [list(one) for one in zip(*results, strict=True)]
@@ -46,16 +50,53 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def per_second(work: Callable[[], object], amount: int) -> float:
-    """Return how many of `amount` are done a second."""
-    return amount / seconds(work)
+class Rate(NamedTuple):
+    """How much is done in a second of the clock, and in one of a processor: steadier where others use them too."""
+
+    clock: float
+    processor: float
 
 
-def sgemm_gflops(size: int = 1024, repeats: int = 5) -> float:
+Moment = tuple[float, float]
+
+
+def now() -> Moment:
+    """Return the clock and the processor time of this process, in seconds."""
+    return time.perf_counter(), time.process_time()
+
+
+def rate(amount: int, begin: Moment, end: Moment) -> Rate:
+    """Return how much of `amount` is done a second between two moments."""
+    clock, processor = (max(b - a, 1e-9) for a, b in zip(begin, end, strict=True))
+    return Rate(amount / clock, amount / processor)
+
+
+def per_second(work: Callable[[], object], amount: int) -> Rate:
+    """Return how much of `amount` is done a second."""
+    begin = now()
+    work()
+    return rate(amount, begin, now())
+
+
+def sgemm_rate(size: int = 1024, repeats: int = 5) -> Rate:
     """Return the speed of products of float32 matrices: the best of some, in 10⁹ operations a second."""
     a, b = np.random.default_rng(0).standard_normal((2, size, size), dtype=np.float32)
     np.dot(a, b)  # so that its threads are there
-    return 2 * size**3 / min(seconds(lambda: np.dot(a, b)) for _ in range(repeats)) / 1e9
+    rates = [per_second(lambda: np.dot(a, b), 2 * size**3) for _ in range(repeats)]
+    return Rate(*(max(one) / 1e9 for one in zip(*rates, strict=True)))
+
+
+def sgemm_gflops() -> float:
+    """Return the same by the clock alone."""
+    return sgemm_rate().clock
+
+
+def compared(ours: Sequence[Rate], theirs: Sequence[Rate], unit: str) -> tuple[tuple[float, ...], str]:
+    """Return the ratio of the clock's rates in each round; and rates, and ratio in processor time, in words."""
+    (own, own_processor), (other, other_processor) = ([list(one) for one in zip(*rates, strict=True)] for rates in (ours, theirs))
+    processor = median(ratios(own_processor, other_processor))
+    words = f"{median(own):,.3g} {unit} against {median(other):,.3g}; in processor time {processor:.3g} ×"
+    return ratios(own, other), words
 
 
 def median(values: Sequence[float]) -> float:

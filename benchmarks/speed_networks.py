@@ -6,7 +6,6 @@ asked as tutorials do: windows laid out in memory, `fit`, `predict`.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import keras
@@ -14,7 +13,20 @@ import numpy as np
 from keras import layers
 
 from benchmarks.speed_goals import Outcome
-from benchmarks.speed_measure import Plan, in_turn, median, per_second, ratios, seconds, sgemm_gflops
+from benchmarks.speed_measure import (
+    Moment,
+    Plan,
+    Rate,
+    compared,
+    in_turn,
+    median,
+    now,
+    per_second,
+    rate,
+    ratios,
+    seconds,
+    sgemm_rate,
+)
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.windows import BATCH_SIZE, gather_windows
 from offbeat.models.export import export_network
@@ -50,7 +62,7 @@ def plain_twin(model: keras.Model) -> keras.Model:
 
 def params_of(short: bool, batch_size: int = 64, n_steps: int = 10) -> TrainParams:
     """Return what both are built and trained with; one epoch of so many steps."""
-    sizes = {"units": [8, 4], "latent_size": 2, "position_size": 4} if short else {"units": [64, 32]}
+    sizes = {"units": [8], "latent_size": 2, "position_size": 4} if short else {"units": [64, 32]}
     work = {"linear_size": 0, "epochs": 1, "steps_per_epoch": n_steps, "batch_size": batch_size}
     return load_params(changes={"train": {**sizes, **work}}).train
 
@@ -72,8 +84,8 @@ def _training(plan: Plan, window_size: int, n_channels: int, batch_size: int) ->
     ours, theirs = in_turn(
         plan.rounds, lambda: fused_rate(model, lesson, params), lambda: plain_rate(twin, windows, params)
     )
-    note = f"{median(ours):.3g} steps/s against {median(theirs):.3g}; estimates at most {apart:.0e} apart"
-    return Outcome(ratios(ours, theirs), note, holds=apart <= SAME)
+    figures, words = compared(ours, theirs, "steps/s")
+    return Outcome(figures, f"{words}; estimates at most {apart:.0e} apart", holds=apart <= SAME)
 
 
 def lesson_of(n_windows: int, window_size: int, n_channels: int) -> Lesson:
@@ -85,13 +97,13 @@ def lesson_of(n_windows: int, window_size: int, n_channels: int) -> Lesson:
     return Lesson(values.astype(np.float32), n_channels, starts, starts[:1])
 
 
-def fused_rate(model: keras.Model, lesson: Lesson, params: TrainParams) -> float:
+def fused_rate(model: keras.Model, lesson: Lesson, params: TrainParams) -> Rate:
     """Return steps/s of offbeat's own training, after the first ones."""
-    marks: list[float] = []
+    marks: list[Moment] = []
 
     def mark(step: Step) -> None:
         if step.done == len(marks):  # the start, then each batch once
-            marks.append(time.perf_counter())
+            marks.append(now())
 
     learn(model, lesson, params, mark)
     return _rate(marks[1:])
@@ -103,22 +115,22 @@ class _Marks(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self.async_safe = True  # as offbeat's own: no loss is waited for
-        self.marks: list[float] = []
+        self.marks: list[Moment] = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        self.marks.append(time.perf_counter())
+        self.marks.append(now())
 
 
-def plain_rate(twin: keras.Model, windows: FloatArray, params: TrainParams) -> float:
+def plain_rate(twin: keras.Model, windows: FloatArray, params: TrainParams) -> Rate:
     """Return steps/s of `fit` on windows laid out in memory, after the first ones."""
     marks = _Marks()
     twin.fit(windows, windows, batch_size=params.batch_size, epochs=1, verbose=0, callbacks=[marks])
     return _rate(marks.marks)
 
 
-def _rate(marks: list[float]) -> float:
+def _rate(marks: list[Moment]) -> Rate:
     """Return steps/s from when each ended, the first ones left out."""
-    return (len(marks) - FIRST_STEPS) / (marks[-1] - marks[FIRST_STEPS - 1])
+    return rate(len(marks) - FIRST_STEPS, marks[FIRST_STEPS - 1], marks[-1])
 
 
 def scoring(plan: Plan) -> dict[str, Outcome]:
@@ -135,12 +147,13 @@ def scoring(plan: Plan) -> dict[str, Outcome]:
         plan.rounds,
         lambda: per_second(ours, len(windows)),
         lambda: per_second(lambda: twin.predict(windows, batch_size=1024, verbose=0), len(windows)),
-        sgemm_gflops,
+        sgemm_rate,
     )
-    rates = [rate * operations(model) / 1e9 for rate in own]
-    note = f"{median(own):,.0f} windows/s against {median(other):,.0f}; estimates at most {apart:.0e} apart"
-    share = Outcome(tuple(100 * r for r in ratios(rates, sgemm)), f"{median(rates):.3g} of {median(sgemm):.3g} GFLOP/s")
-    return {"bulk": Outcome(ratios(own, other), note, holds=apart <= SAME), "arithmetic": share}
+    figures, words = compared(own, other, "windows/s")
+    bulk = Outcome(figures, f"{words}; estimates at most {apart:.0e} apart", holds=apart <= SAME)
+    done = [Rate(*(part * operations(model) / 1e9 for part in one)) for one in own]
+    figures, words = compared(done, sgemm, "GFLOP/s")
+    return {"bulk": bulk, "arithmetic": Outcome(tuple(100 * figure for figure in figures), words)}
 
 
 def one_window(plan: Plan) -> dict[str, Outcome]:

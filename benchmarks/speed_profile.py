@@ -56,7 +56,7 @@ def _step(plan: Plan, window_size: int, n_channels: int, batch_size: int) -> Par
         lambda: _each(lambda: batches[0], repeats),
         lambda: _each(forward, repeats),
         lambda: _each(gradients, repeats),
-        lambda: 1 / fused_rate(model, lesson, params),
+        lambda: 1 / fused_rate(model, lesson, params).clock,
         sgemm_gflops,
     )
     gather, ahead, with_gradients, whole, sgemm = (median(one) for one in taken)
