@@ -93,7 +93,8 @@ def sgemm_gflops() -> float:
 
 def compared(ours: Sequence[Rate], theirs: Sequence[Rate], unit: str) -> tuple[tuple[float, ...], str]:
     """Return the ratio of the clock's rates in each round; and rates, and ratio in processor time, in words."""
-    (own, own_processor), (other, other_processor) = ([list(one) for one in zip(*rates, strict=True)] for rates in (ours, theirs))
+    own, own_processor = zip(*ours, strict=True)
+    other, other_processor = zip(*theirs, strict=True)
     processor = median(ratios(own_processor, other_processor))
     words = f"{median(own):,.3g} {unit} against {median(other):,.3g}; in processor time {processor:.3g} ×"
     return ratios(own, other), words
