@@ -118,5 +118,10 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
 def _shown(row: Mapping[str, Any], goal: Goal) -> str:
     if not row.get("figures"):
         return "–"
-    spread = f" ({row['low']:.3g} to {row['high']:.3g})" if len(row["figures"]) > 1 else ""
-    return f"{row['median']:.3g}{spread} {goal.unit}"
+    low, median, high = (f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}" for figure in _range(row))
+    spread = f" ({low} to {high})" if len(row["figures"]) > 1 else ""
+    return f"{median}{spread} {goal.unit}"
+
+
+def _range(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    return row["low"], row["median"], row["high"]

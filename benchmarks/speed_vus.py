@@ -60,7 +60,7 @@ def _area(labels: BoolArray, scores: FloatArray, thresholds: FloatArray, events:
     area = recall_before = 0.0
     for threshold in thresholds:
         flagged = scores >= threshold
-        hits = float(weights @ flagged)
+        hits = float(weights @ flagged.astype(float))
         on_buffers = hits - np.count_nonzero(labels & flagged)
         touched = sum(bool(flagged[first:last].any()) for first, last in groups)
         recall = min(hits / (np.count_nonzero(labels) + on_buffers / 2), 1.0) * touched / len(groups)
