@@ -1,6 +1,8 @@
 """What is written is there once: rows, alarms, verdicts; and what a database cannot do is said without its password."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -255,3 +257,17 @@ def test_no_message_shows_who_logs_in(postgres):
     stranger = postgres.replace("offbeat:hush", "stranger:hush")
     with pytest.raises(StoreError, match=r'role "\*\*\*" does not exist'):
         Store(stranger)
+
+
+def test_all_that_open_a_new_file_at_once_wait_for_each_other(tmp_path):
+    together = threading.Barrier(6)
+
+    def opened(engine):
+        together.wait()
+        with engine.connect():
+            pass
+        engine.dispose()
+
+    with ThreadPoolExecutor(6) as pool:
+        for name in range(60):  # SQLite refuses one in about every tenth round
+            list(pool.map(opened, [database._engine(f"sqlite:///{tmp_path}/{name}.db", 30.0)[0] for _ in range(6)]))

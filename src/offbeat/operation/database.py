@@ -6,11 +6,12 @@ just changing.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -175,7 +176,7 @@ def _engine(url: str, busy_s: float) -> tuple[sa.Engine, str]:
     except OSError as error:
         raise StoreError(f"store {place}: its folder cannot be made ({error.strerror}): give another place") from error
     engine = sa.create_engine(parsed, connect_args={"timeout": busy_s})
-    sa.event.listen(engine, "connect", _set_up_sqlite)
+    sa.event.listen(engine, "connect", lambda connection, _: _set_up_sqlite(connection, busy_s))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine, place
 
@@ -194,10 +195,20 @@ def _parsed(url: str, known: str) -> sa.URL:
     return parsed
 
 
-def _set_up_sqlite(connection: Any, _: object) -> None:
+def _set_up_sqlite(connection: sqlite3.Connection, busy_s: float) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    connection.execute("PRAGMA foreign_keys = ON").close()
+    deadline = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            # of two that open a new file at once, SQLite refuses one without letting it wait
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
