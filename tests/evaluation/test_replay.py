@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evaluated import PARAMS
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.errors import StageError
@@ -18,19 +19,6 @@ from offbeat.readings.folder import Folder, Span
 WINDOW_SIZE, N, OWN = 8, 400, "lstm_autoencoder"
 TEST = 328  # first row of the test span: 80 % of 400 rows and a window
 METHODS = [OWN, UNTRAINED, "pca", "moving_average", "random"]
-PARAMS = load_params(
-    changes={
-        "prepare": {"window_size": WINDOW_SIZE, "held_out_share": 0.25},
-        "calibrate": {
-            "delay": 3,
-            "smoothing": 4,
-            "merge_gap": 2,
-            "false_alarms_per_week": 30,
-            "false_alarms_per_10000_timesteps": 300,
-        },
-        "evaluate": {"max_buffer": 4, "n_components": 2},
-    }
-)
 
 
 @pytest.fixture(scope="module")

@@ -55,11 +55,12 @@ def write_pages(drift: Drift, folder: Path, model: Mapping[str, str], report: Re
     shown = [one for number, one in enumerate(ranked) if number == 0 or one.verdict != NONE][:MOST_PAGES]
     figures = next((one for one in ranked if _columns(one, drift)), None)
     with _evidently():
-        _keep(_run(figures, drift), figures, drift, folder / "workspace")
-        pages = [
-            _write_page(one, _run(one, drift) if _columns(one, drift) else None, folder / "pages")
-            for one in counted(shown, report, "drawing", "pages")
-        ]
+        kept = _run(figures, drift)
+        _keep(kept, figures, drift, folder / "workspace")
+        pages = []
+        for one in counted(shown, report, "drawing", "pages"):
+            run = kept if one is figures else _run(one, drift) if _columns(one, drift) else None
+            pages.append(_write_page(one, run, folder / "pages"))
     for path in set((folder / "pages").glob("*.html")) - set(pages):
         path.unlink()  # of a machine that is no longer there, or of an earlier check
     return pages
