@@ -7,7 +7,8 @@ Each message states the rule, the value that broke it and the remedy; the comman
     │   └── SourceError    a source that cannot be reached now, and may be later
     ├── ParamsError        params.yaml or a params mapping
     ├── ModelError         a saved detector, or readings that do not fit it
-    │   └── FormatError    a detector that another version of offbeat has written
+    │   ├── FormatError    a detector that another version of offbeat has written
+    │   └── StartError     a model that a training cannot start from
     ├── StageError         a pipeline stage: its inputs, or its own checks
     ├── StoreError         the database of scores and alarms
     ├── NotificationError  a message that was not accepted
@@ -37,6 +38,10 @@ class ModelError(OffbeatError, ValueError):
 
 class FormatError(ModelError):
     """A detector that another version of offbeat has written."""
+
+
+class StartError(ModelError):
+    """A model that a training cannot start from: another network, other channels or other preprocessing."""
 
 
 class StageError(OffbeatError, RuntimeError):

@@ -92,6 +92,7 @@ class PrepareSection(_Prepare):
 
 FORECASTERS = ("recurrent_forecaster", "dense_forecaster")
 TRAINED = ("recurrent_autoencoder", "dense_autoencoder", *FORECASTERS)  # in steps; the others at once
+WARM_RATE = 0.5  # of the learning rate, where a training starts from the weights of another
 ONE_STEP = ("row_pca", "moving_average", "last_value", "mean")  # estimate the last timestep of a window alone
 
 
@@ -132,6 +133,8 @@ class TrainParams(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     clip_norm: Positive
     patience: Count
+    warm_epochs: Count | None
+    warm_limit: Count
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 
     @property
@@ -148,6 +151,20 @@ class TrainParams(Section):
     def is_trained(self) -> bool:
         """Whether the model is a network that learns in steps, and not fitted at once."""
         return self.model in TRAINED
+
+    @property
+    def needs_new_weights(self) -> str:
+        """Why a training starts from new weights whatever there is to start from; empty if it need not."""
+        if not self.is_trained:
+            return f"train.model={self.model} is fitted at once"
+        return "train.warm_epochs is null" if self.warm_epochs is None else ""
+
+    @property
+    def warm(self) -> Self:
+        """The same for a training that starts from weights that are nearly right: shorter, in smaller steps."""
+        assert self.warm_epochs is not None, "the caller asks needs_new_weights first"
+        rate = WARM_RATE * self.learning_rate
+        return self.model_copy(update={"epochs": self.warm_epochs, "learning_rate": rate})
 
     def n_estimated(self, window_size: int) -> int:
         """Return of how many timesteps, the last of a window, the model gives estimates."""

@@ -94,13 +94,13 @@ def _ordered_quantiles(graph: Graph, layer: Any, inputs: str) -> str:
 
 
 # gates of Keras in the order of ONNX: LSTM has i, f, c, o and wants i, o, f, c; GRU has z, r, h as ONNX does
-_GATES = {own.FusedLSTM: (0, 3, 1, 2), layers.GRU: (0, 1, 2)}
+GATES = {own.FusedLSTM: (0, 3, 1, 2), layers.GRU: (0, 1, 2)}
 _OPERATORS = {own.FusedLSTM: "LSTM", layers.GRU: "GRU"}
 
 
 def recurrent_weights(graph: Graph, layer: Any, name: str) -> list[str]:
     """Add kernel, recurrent kernel and bias in ONNX's form and return their names."""
-    order = _GATES[type(layer)]
+    order = GATES[type(layer)]
 
     def gates(weight: Any) -> Any:
         parts = np.split(weight, len(order), axis=-1)

@@ -16,6 +16,7 @@ from offbeat.progress import Report, Step
 from offbeat.typing import FloatArray, IntArray
 
 QUANTILES = (0.1, 0.5, 0.9)
+HELD_OUT_BATCH = 256  # windows
 
 
 @dataclass(frozen=True)
@@ -154,13 +155,24 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Repor
     model.fit(
         WindowBatches(lesson, window_size, horizon, params),
         validation_data=inputs_and_readings(lesson, lesson.held_out_starts, window_size, horizon),
-        validation_batch_size=256,
+        validation_batch_size=HELD_OUT_BATCH,
         epochs=params.epochs,
         callbacks=[follow, stop],
         shuffle=False,
         verbose=0,
     )
     return follow.epochs
+
+
+def held_out_loss(model: keras.Model, lesson: Lesson, params: TrainParams) -> float:
+    """Return the loss of a network on the held-out windows as it is, as `learn` measures it after each epoch."""
+    window_size, horizon, total = model.input_shape[1], model.output_shape[1], 0.0
+    loss = quantile_loss if params.output == "quantiles" else masked_loss
+    for first in range(0, len(lesson.held_out_starts), HELD_OUT_BATCH):
+        starts = lesson.held_out_starts[first : first + HELD_OUT_BATCH]
+        inputs, readings = inputs_and_readings(lesson, starts, window_size, horizon)
+        total += len(starts) * float(loss(readings, model(inputs)))
+    return total / len(lesson.held_out_starts)
 
 
 def one_cycle(params: TrainParams) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.windows import covered
-from offbeat.errors import ReadingsError
+from offbeat.errors import ReadingsError, StartError
 from offbeat.models.classical import (
     last_value_graph,
     matrix_profile_graph,
@@ -22,9 +22,10 @@ from offbeat.models.classical import (
 )
 from offbeat.models.dense import build_dense, build_dense_forecaster
 from offbeat.models.export import export_network
-from offbeat.models.learning import Epoch, inputs_and_readings, learn, make_deterministic
+from offbeat.models.learning import Epoch, held_out_loss, inputs_and_readings, learn, make_deterministic
 from offbeat.models.linear import linear_inputs, start_linear_part
 from offbeat.models.recurrent import build_autoencoder, build_forecaster
+from offbeat.models.restore import take_weights
 from offbeat.params import TrainParams
 from offbeat.preparation import Lesson
 from offbeat.progress import Report, silent
@@ -57,6 +58,8 @@ class Trained:
         The loss curve.
     n_trimmed : int
         Windows that were left out of a second training.
+    start_loss : float or None
+        Held-out loss of the weights that it started from; None for new weights.
     """
 
     graph: bytes
@@ -65,6 +68,13 @@ class Trained:
     untrained_graph: bytes | None = None
     epochs: list[Epoch] = field(default_factory=list)
     n_trimmed: int = 0
+    start_loss: float | None = None
+
+    @property
+    def held_out_loss(self) -> float | None:
+        """The lowest held-out loss, which is that of the weights that were kept; None for a model fitted at once."""
+        losses = [epoch.held_out_loss for epoch in self.epochs]
+        return min(losses if self.start_loss is None else [self.start_loss, *losses], default=None)
 
     @property
     def overall_explained_variance(self) -> float:
@@ -73,7 +83,9 @@ class Trained:
         return float(known.mean()) if len(known) else 0.0
 
 
-def train_model(lesson: Lesson, window_size: int, params: TrainParams, report: Report = silent) -> Trained:
+def train_model(
+    lesson: Lesson, window_size: int, params: TrainParams, report: Report = silent, start: bytes | None = None
+) -> Trained:
     """Train a network, or fit a simple model at once.
 
     Parameters
@@ -84,23 +96,52 @@ def train_model(lesson: Lesson, window_size: int, params: TrainParams, report: R
     params : TrainParams
     report : callable, optional
         Takes each `Step`, in batches.
+    start : bytes, optional
+        ONNX file of a network of the same form, whose weights a short training goes on from (`TrainParams.warm`).
+
+    Raises
+    ------
+    StartError
+        If `start` has another form, or the params ask for new weights.
     """
+    if start is not None and (why := params.needs_new_weights):
+        raise StartError(f"{why}, so it takes no start: give none")
     if not params.is_trained:
         graph = fitted_graph(lesson, window_size, params)
         return Trained(graph, explained_variance(Runtime(graph), lesson))
     make_deterministic()
     model = _built(lesson, window_size, params)
-    untrained_graph, epochs, kept = export_network(model), [], lesson
-    _start(model, lesson)
-    epochs = learn(model, lesson, params, report)
-    if params.trim_share:
-        kept = trimmed(lesson, Runtime(export_network(model)), params.trim_share)
-        model = _built(lesson, window_size, params)
-        _start(model, kept)
-        epochs = learn(model, kept, params, report)
+    untrained_graph, kept, start_loss = export_network(model), lesson, None
+    if start is not None:
+        kept = trimmed(lesson, Runtime(start), params.trim_share) if params.trim_share else lesson
+        epochs, start_loss = _go_on(model, start, kept, params, report)
+    else:
+        _start(model, lesson)
+        epochs = learn(model, lesson, params, report)
+        if params.trim_share:
+            kept = trimmed(lesson, Runtime(export_network(model)), params.trim_share)
+            model = _built(lesson, window_size, params)
+            _start(model, kept)
+            epochs = learn(model, kept, params, report)
     graph = export_network(model)
     n_trimmed = len(lesson.starts) - len(kept.starts)
-    return Trained(graph, explained_variance(Runtime(graph), lesson), model, untrained_graph, epochs, n_trimmed)
+    explained = explained_variance(Runtime(graph), lesson)
+    return Trained(graph, explained, model, untrained_graph, epochs, n_trimmed, start_loss)
+
+
+def _go_on(
+    model: keras.Model, start: bytes, lesson: Lesson, params: TrainParams, report: Report
+) -> tuple[list[Epoch], float]:
+    """Train a network, in place, from the weights of `start`; return the loss curve and the held-out loss before it.
+
+    The weights of `start` stay unless others have a lower held-out loss.
+    """
+    take_weights(model, start)
+    before, weights = held_out_loss(model, lesson, params), model.get_weights()
+    epochs = learn(model, lesson, params.warm, report)
+    if before <= min(epoch.held_out_loss for epoch in epochs):
+        model.set_weights(weights)
+    return epochs, before
 
 
 def fitted_graph(lesson: Lesson, window_size: int, params: TrainParams) -> bytes:
