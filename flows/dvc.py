@@ -24,7 +24,7 @@ from offbeat.errors import OffbeatError
 EMBEDDED = "embedded"  # the remote inside the repository, which holds the bundled readings alone
 PATIENCE_S = 3600.0  # with another DVC command that keeps the repository locked, such as a long push
 LONGEST_WAIT_S = 20.0
-WRITTEN_IN_PLACE = ("dvc.lock", "data.dvc", ".dvc/tmp/rwlock")
+WRITTEN_IN_PLACE = ("dvc.lock", "data.dvc", "start.dvc", ".dvc/tmp/rwlock")
 RUNNING = re.compile(r"Running stage '(.+)'")
 MD5 = re.compile(r"([0-9a-f]{32}(\.dir)?)?")  # other kinds of hash have other keys
 BUSY = ("Unable to acquire lock", "is busy")

@@ -21,16 +21,19 @@ from flows.ingest import bring_in, data_there, push
 from flows.project import at_terminal, locked, plain_errors, project_root, step, store_url
 from flows.train import reporting, request_from
 from offbeat.operation.store import Store
+from offbeat.params import load_params
 from offbeat.progress import Lines
 from offbeat.promotion import Decision, decide, left_out, metrics_rows, promote_by_hand, write_alarms
 from offbeat.registry import Registry
+from offbeat.start_choice import choose_start
+from offbeat.starting import START, write_start
 
 WAIT_S = 24 * 3600.0
 
 
 @flow(name="retrain", timeout_seconds=48 * 3600)
 @plain_errors
-def retrain(reason: str = "by hand", manual: bool = False) -> Decision:
+def retrain(reason: str = "by hand", manual: bool = False, new_weights: bool = False) -> Decision:
     """Train on the readings as they are now, and promote the model if the gate finds it better.
 
     Parameters
@@ -39,6 +42,8 @@ def retrain(reason: str = "by hand", manual: bool = False) -> Decision:
         Why: by hand, on schedule, or what drifted.
     manual : bool
         Whether a person decides (`offbeat promote`); the gate still says what it would do.
+    new_weights : bool
+        Whether the champion's weights are nothing to start from, such as after a change of regime.
     """
     root, say = project_root(), get_run_logger().info
     token = f"run '{flow_run.name}' of retrain ({flow_run.id})"
@@ -46,6 +51,7 @@ def retrain(reason: str = "by hand", manual: bool = False) -> Decision:
     bring_in(root)
     with locked(root, "retrain", token, timeout_s=WAIT_S, say=say) as held:
         prepare(root, held)
+        start(root, held, new_weights)
         train(root, token, held)
         for stage in ("calibrate", "evaluate"):
             run_stage(root, stage, held)
@@ -74,6 +80,19 @@ def prepare(root: Path, held: int) -> None:
 
 
 @step()
+def start(root: Path, held: int, new_weights: bool) -> None:
+    """Choose what the stage train starts from, where it is to run: a start chosen anew would be a model anew."""
+    say = get_run_logger().info
+    if is_up_to_date(root, "train"):
+        return
+    params, why = load_params(root / "params.yaml").train, "they were asked for" if new_weights else ""
+    chosen, line = choose_start(Registry(root / "registry"), params, why)
+    say(line)
+    write_start(root / START, chosen)
+    dvc(root, "add", str(START), say=say, keep=[held])
+
+
+@step()
 def train(root: Path, token: str, held: int) -> None:
     """Run the stage train, on the pool `gpu` if it can."""
     say = get_run_logger().info
@@ -85,6 +104,7 @@ def train(root: Path, token: str, held: int) -> None:
         say("train: up to date")
         return
     push(root, "prepare")
+    push(root, "start.dvc")
     there = gpu.train_there(request_from(root, token), say)
     if train_here(root, held, pull=remote(root) is not None) and there:
         get_run_logger().warning("what the worker trained was not found in the DVC remote: trained again, in place")
@@ -144,9 +164,12 @@ def main() -> int:
     """Run the flow from a terminal, without deployments."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description="Retrain, and promote what is better.")
     parser.add_argument("--reason", default="by hand", help="kept with the model")
+    parser.add_argument("--new-weights", action="store_true", help="do not start from the champion's")
     parser.add_argument("--manual", action="store_true", help="let a person decide on promotion")
     arguments = parser.parse_args()
-    state = retrain(arguments.reason, manual=arguments.manual, return_state=True)
+    state = retrain(
+        arguments.reason, manual=arguments.manual, new_weights=arguments.new_weights, return_state=True
+    )
     if state.is_completed() and arguments.manual and sys.stdin.isatty():
         ask(project_root(), state.result())
     return at_terminal(state)

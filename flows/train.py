@@ -1,6 +1,6 @@
 """The train stage on a machine of the `gpu` work pool, which may share nothing with the caller but the DVC remote.
 
-It borrows dvc.lock and params.yaml of the caller, fetches the prepared readings, trains, and leaves the result with its
+It borrows dvc.lock, params.yaml and start.dvc of the caller, fetches the prepared readings and the start, trains, and leaves the result with its
 run cache in the remote, where the caller's `dvc repro --pull train` finds it. In the caller's own folder it trains in
 place.
 """
@@ -29,7 +29,7 @@ WAIT_S = 6 * 3600.0
 
 
 class TrainingRequest(BaseModel):
-    """What a worker needs to train what the caller would: texts of two files, and the hash of the code."""
+    """What a worker needs to train what the caller would: texts of three files, and the hash of the code."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,12 +37,15 @@ class TrainingRequest(BaseModel):
     code_hash: str
     params: str
     lock: str
+    start: str
 
 
 def request_from(root: Path, token: str) -> TrainingRequest:
     """Return the request of a caller that works in `root` and holds the lock `retrain` as `token`."""
-    params, lock = ((root / name).read_text(encoding="utf-8") for name in ("params.yaml", "dvc.lock"))
-    return TrainingRequest(token=token, code_hash=code_hash(root, STAGE), params=params, lock=lock)
+    params, lock, start = (
+        (root / name).read_text(encoding="utf-8") for name in ("params.yaml", "dvc.lock", "start.dvc")
+    )
+    return TrainingRequest(token=token, code_hash=code_hash(root, STAGE), params=params, lock=lock, start=start)
 
 
 @flow(name="train", timeout_seconds=24 * 3600)
@@ -63,12 +66,12 @@ def train(request: TrainingRequest) -> str:
             f"{root}: has no DVC remote to fetch the prepared readings from: give it the caller's, "
             "dvc remote add --force --default store ADDRESS"
         )
-    theirs = {"dvc.lock": request.lock, "params.yaml": request.params}
+    theirs = {"dvc.lock": request.lock, "params.yaml": request.params, "start.dvc": request.start}
     with (
         locked(root, "retrain", f"train for {request.token}", timeout_s=WAIT_S, say=say) as held,
         borrowed(root, theirs),
     ):
-        dvc(root, "pull", "prepare", say=say, keep=[held])
+        dvc(root, "pull", "prepare", "start.dvc", say=say, keep=[held])
         reproduce(root, STAGE, say=reporting(say), keep=[held])
         dvc(root, "push", "--run-cache", STAGE, say=say, keep=[held])
     return f"in {root}"

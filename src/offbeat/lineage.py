@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,19 +13,27 @@ from offbeat.params import CalibrateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 from offbeat.readings.series import series_hash
 
-WRITTEN_BY_RUNS = (":(exclude,top)dvc.lock", ":(exclude,top)data.dvc", ":(exclude,top)artifacts")
+WRITTEN_BY_RUNS = tuple(f":(exclude,top){name}" for name in ("dvc.lock", "data.dvc", "start.dvc", "artifacts"))
 
 
 def lineage_of(
-    data_hash: str, prepare: PrepareParams, train: TrainParams, calibrate: CalibrateParams
+    data_hash: str,
+    prepare: PrepareParams,
+    train: TrainParams,
+    calibrate: CalibrateParams,
+    start: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return `method`, `data_hash`, `params_hash`, `git_commit` and `offbeat_version`."""
+    """Return `method`, `data_hash`, `params_hash`, `git_commit`, `offbeat_version`, and `Start.lineage` of the start.
+
+    `start` is empty for what was trained from new weights.
+    """
     return {
         "method": train.method,
         "data_hash": data_hash,
         "params_hash": params_hash(prepare, train, calibrate),
         "git_commit": git_commit(),
         "offbeat_version": version("offbeat"),
+        **start,
     }
 
 

@@ -214,14 +214,17 @@ def _judge(root: Path, fleet: Sequence[Prepared], champion: Model | None, report
 
 @contextmanager
 def _lineage_files(root: Path) -> Iterator[list[Path]]:
-    """Give the files that make the model again: data.dvc as the stages read it, should it have moved on since."""
+    """Give the files that make the model again: the .dvc files as the stages read them, should one have moved on."""
     with tempfile.TemporaryDirectory() as scratch:
         lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8")) or {}
-        read = [dep for dep in lock.get("stages", {}).get("prepare", {}).get("deps", []) if dep["path"] == "data"]
-        data = Path(scratch) / "data.dvc"
-        if read:
-            data.write_text(yaml.safe_dump({"outs": read}, sort_keys=False), encoding="utf-8")
-        yield [root / "dvc.lock", root / "params.yaml", data if read else root / "data.dvc"]
+        files = [root / "dvc.lock", root / "params.yaml"]
+        for stage, name in (("prepare", "data"), ("train", "start")):
+            read = [dep for dep in lock.get("stages", {}).get(stage, {}).get("deps", []) if dep["path"] == name]
+            file = (Path(scratch) if read else root) / f"{name}.dvc"
+            if read:
+                file.write_text(yaml.safe_dump({"outs": read}, sort_keys=False), encoding="utf-8")
+            files.append(file)
+        yield files
 
 
 def _described(root: Path, fleet: Sequence[Prepared]) -> dict[str, Any]:

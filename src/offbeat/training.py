@@ -22,6 +22,7 @@ from offbeat.preparation import Prepared, laid_end_to_end, preparation_notes, pr
 from offbeat.progress import Report, silent
 from offbeat.readings.folder import Folder, alike
 from offbeat.readings.series import Series
+from offbeat.starting import Start
 from offbeat.window_choice import choose_window
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def fit(
     readings: Series | Sequence[Series] | Folder,
     params: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    start: Detector | None = None,
     report: Report = silent,
 ) -> Detector:
     """Learn how machines normally behave, and return a detector calibrated for each.
@@ -64,6 +66,9 @@ def fit(
         Like machines with the same channels and period. A Folder brings labels and exclusions, which are kept out.
     params : mapping of section to mapping, optional
         Changes to the packaged params.yaml, such as ``{"train": {"epochs": 3}}``.
+    start : Detector, optional
+        Goes on from its network in a short training (``train.warm_epochs``), for readings of the same machines that
+        have become more. Thresholds and scalings are chosen anew.
     report : callable, optional
         Takes each `Step` of the training and of the calibration after it.
 
@@ -76,27 +81,32 @@ def fit(
     ------
     ReadingsError, ParamsError
         If the readings are too short or do not fit together, or a parameter is wrong.
+    StartError
+        If `start` has other channels, another period, preprocessing or network.
     """
     loaded = load_params(changes=params)
     for key in {"period", "max_gap"} & ((params or {}).get("prepare") or {}).keys():
         if not isinstance(readings, Folder):
             raise ParamsError(f"prepare.{key} shapes how readings are read: give it to Series.from_frame instead")
-    fitted = fit_fleet(_as_folder(readings), loaded, report=report)
+    fitted = fit_fleet(_as_folder(readings), loaded, Start(start) if start else None, report=report)
     for note in fitted.notes:
         logging.getLogger(__name__).info(note)
     fitted.detector.log_warnings(fitted.detector.assets)
     return fitted.detector
 
 
-def fit_fleet(folder: Folder, params: Params, *, report: Report = silent) -> Fitted:
+def fit_fleet(folder: Folder, params: Params, start: Start | None = None, *, report: Report = silent) -> Fitted:
     """Do the work of `fit`, and return with the detector what an evaluation needs."""
     _check_names(folder)
     train_model = load_trainer()
     prepare, notes = choose_window(folder, params.prepare)
     calibrate = params.calibrate.for_window(prepare.window_size)
     fleet = prepare_fleet(folder, prepare)
-    trained = train_model(laid_end_to_end(fleet, params.train.calendar), prepare.window_size, params.train, report)
-    lineage = lineage_of(data_hash(fleet), prepare, params.train, calibrate)
+    graph = None if start is None else start.graph_for(fleet[0].series, prepare)
+    lesson = laid_end_to_end(fleet, params.train.calendar)
+    trained = train_model(lesson, prepare.window_size, params.train, report, graph)
+    origin = {} if start is None else start.lineage
+    lineage = lineage_of(data_hash(fleet), prepare, params.train, calibrate, origin)
     detector = assemble(trained.graph, fleet, prepare, calibrate, lineage)
     calibrate_fleet(detector, fleet, report)
     return Fitted(detector, trained, fleet, (*notes, *preparation_notes(folder, fleet)))

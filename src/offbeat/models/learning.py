@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from offbeat.detection.runtime import Runtime
 from offbeat.detection.windows import gather_windows, hold_missing
 from offbeat.params import TrainParams
 from offbeat.preparation import Lesson
@@ -149,6 +150,7 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Repor
     keras.utils.set_random_seed(params.seed)
     window_size, horizon = model.input_shape[1], model.output_shape[1]
     optimizer = keras.optimizers.Adam(one_cycle(params), clipnorm=params.clip_norm)
+    optimizer.build(model.trainable_variables)  # else the first step makes them, and TensorFlow traces it twice
     model.compile(optimizer=optimizer, loss=quantile_loss if params.output == "quantiles" else masked_loss)
     follow = _Follow(params, report)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
@@ -164,14 +166,13 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Repor
     return follow.epochs
 
 
-def held_out_loss(model: keras.Model, lesson: Lesson, params: TrainParams) -> float:
-    """Return the loss of a network on the held-out windows as it is, as `learn` measures it after each epoch."""
-    window_size, horizon, total = model.input_shape[1], model.output_shape[1], 0.0
-    loss = quantile_loss if params.output == "quantiles" else masked_loss
+def held_out_loss(runtime: Runtime, lesson: Lesson, params: TrainParams) -> float:
+    """Return the loss of a network on the held-out windows, as `learn` measures it after each epoch."""
+    loss, total = quantile_loss if params.output == "quantiles" else masked_loss, 0.0
     for first in range(0, len(lesson.held_out_starts), HELD_OUT_BATCH):
         starts = lesson.held_out_starts[first : first + HELD_OUT_BATCH]
-        inputs, readings = inputs_and_readings(lesson, starts, window_size, horizon)
-        total += len(starts) * float(loss(readings, model(inputs)))
+        inputs, readings = inputs_and_readings(lesson, starts, runtime.window_size, runtime.horizon)
+        total += len(starts) * float(loss(readings, runtime.estimate(inputs)))
     return total / len(lesson.held_out_starts)
 
 

@@ -137,7 +137,7 @@ def _go_on(
     The weights of `start` stay unless others have a lower held-out loss.
     """
     take_weights(model, start)
-    before, weights = held_out_loss(model, lesson, params), model.get_weights()
+    before, weights = held_out_loss(Runtime(start), lesson, params), model.get_weights()
     epochs = learn(model, lesson, params.warm, report)
     if before <= min(epoch.held_out_loss for epoch in epochs):
         model.set_weights(weights)

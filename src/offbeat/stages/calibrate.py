@@ -19,7 +19,8 @@ def run(calibrate: CalibrateSection, *, root: Path, report: Report = silent) -> 
     params = calibrate.for_window(prepare.window_size)
     with whole(root / MODEL / "train.json"):
         train = TrainParams.model_validate(read_json(root / MODEL / "train.json"))
-    lineage = lineage_of(card["data_hash"], prepare, train, params)
+    start = read_json(root / MODEL / "training.json").get("start", {})
+    lineage = lineage_of(card["data_hash"], prepare, train, params, start)
     with whole(root / MODEL / "model.onnx"):
         graph = (root / MODEL / "model.onnx").read_bytes()
         detector = assemble(graph, fleet, prepare, params, lineage)
