@@ -167,9 +167,7 @@ def main() -> int:
     parser.add_argument("--new-weights", action="store_true", help="do not start from the champion's")
     parser.add_argument("--manual", action="store_true", help="let a person decide on promotion")
     arguments = parser.parse_args()
-    state = retrain(
-        arguments.reason, manual=arguments.manual, new_weights=arguments.new_weights, return_state=True
-    )
+    state = retrain(arguments.reason, manual=arguments.manual, new_weights=arguments.new_weights, return_state=True)
     if state.is_completed() and arguments.manual and sys.stdin.isatty():
         ask(project_root(), state.result())
     return at_terminal(state)

@@ -1,8 +1,8 @@
 """The train stage on a machine of the `gpu` work pool, which may share nothing with the caller but the DVC remote.
 
-It borrows dvc.lock, params.yaml and start.dvc of the caller, fetches the prepared readings and the start, trains, and leaves the result with its
-run cache in the remote, where the caller's `dvc repro --pull train` finds it. In the caller's own folder it trains in
-place.
+It borrows dvc.lock, params.yaml and start.dvc of the caller, fetches the prepared readings and the start, trains, and
+leaves the result with its run cache in the remote, where the caller's `dvc repro --pull train` finds it. In the
+caller's own folder it trains in place.
 """
 
 from __future__ import annotations

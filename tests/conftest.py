@@ -146,7 +146,7 @@ def project(tmp_path, graph, make_series):
     (model / "train.json").write_text(json.dumps(params.train.model_dump()))
     (model / "loss.csv").write_text("epoch,loss,held_out_loss,learning_rate\n1,0.9,0.8,0.005\n2,0.6,0.7,0.001\n")
     (model / "training.json").write_text('{"explained_variance": 0.5}')
-    for name in ("dvc.lock", "data.dvc"):
+    for name in ("dvc.lock", "data.dvc", "start.dvc"):
         (tmp_path / name).write_text(f"# {name}\n")
     prepare.run(params.prepare, root=tmp_path)
     calibrate.run(params.calibrate, root=tmp_path)

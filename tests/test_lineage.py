@@ -97,7 +97,9 @@ def test_the_commit_is_unknown_outside_a_repository(tmp_path, monkeypatch):
 
 
 def test_lineage_names_data_params_commit_and_version():
-    lineage = lineage_of("abc", *sections())
+    lineage = lineage_of("abc", *sections(), {})
     assert list(lineage) == ["method", "data_hash", "params_hash", "git_commit", "offbeat_version"]
+    start = {"start_hash": "def", "start_version": "3"}
+    assert lineage_of("abc", *sections(), start) == {**lineage, **start}
     assert lineage["data_hash"] == "abc"
     assert all(isinstance(value, str) and value for value in lineage.values())

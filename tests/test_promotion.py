@@ -74,6 +74,7 @@ def test_a_decision_registers_the_model_with_all_it_takes_to_make_it_again(proje
         "data.dvc",
         "dvc.lock",
         "params.yaml",
+        "start.dvc",
     ]
     assert model.card["reason"] == "a test"
     assert model.card["verdict"]["reason"] in decision.line
@@ -191,7 +192,8 @@ def test_a_recalibration_is_a_model_of_its_own_and_can_be_rolled_back(project, r
     assert lines[0] == "model 2 is the champion: model 1 with new thresholds for pump-1"
     assert now.card["parent"] == "1"
     assert now.load().runtime.graph == first.load().runtime.graph
-    assert {path.name for path in (now.directory / "lineage").iterdir()} == {"data.dvc", "dvc.lock", "params.yaml"}
+    kept = {path.name for path in (now.directory / "lineage").iterdir()}
+    assert kept == {"data.dvc", "dvc.lock", "params.yaml", "start.dvc"}
     assert registry.rollback(by="me", why="it was worse").version == "1"
 
 
@@ -273,11 +275,14 @@ def test_a_verdict_against_another_champion_is_not_used_again(project, registry,
 
 
 def test_the_lineage_names_the_data_that_the_stages_read(project, registry):
-    lock = {"stages": {"prepare": {"deps": [{"path": "data", "hash": "md5", "md5": "0" * 32 + ".dir"}]}}}
-    (project / "dvc.lock").write_text(json.dumps(lock))
-    (project / "data.dvc").write_text("# an ingestion has moved it on\n")
+    read = {"prepare": ("data", "0"), "train": ("start", "1")}
+    deps = {stage: [{"path": path, "hash": "md5", "md5": digit * 32 + ".dir"}] for stage, (path, digit) in read.items()}
+    (project / "dvc.lock").write_text(json.dumps({"stages": {stage: {"deps": deps[stage]} for stage in read}}))
+    for name in ("data.dvc", "start.dvc"):
+        (project / name).write_text("# an ingestion or another run has moved it on\n")
     model = registry.model(decide(project, registry, reason="a test").version)
-    assert "0" * 32 + ".dir" in (model.directory / "lineage" / "data.dvc").read_text()
+    for path, digit in read.values():
+        assert digit * 32 + ".dir" in (model.directory / "lineage" / f"{path}.dvc").read_text()
 
 
 def test_alarms_of_a_machine_that_is_gone_are_not_written(project, registry, store):

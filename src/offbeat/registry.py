@@ -5,7 +5,7 @@ champion or the new one, whole, and a rollback moves no model.
 
 registry/models/<version>/detector/     as Detector.save writes it
 registry/models/<version>/card.json     version, registered, the detector's checksums, and what the caller adds
-registry/models/<version>/lineage/      dvc.lock, data.dvc, start.dvc, params.yaml: what it takes to make the model again
+registry/models/<version>/lineage/      dvc.lock, data.dvc, start.dvc, params.yaml: what makes the model again
 registry/champion.json                  the champion's version, and every change with when, by whom and why
 """
 

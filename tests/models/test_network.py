@@ -9,7 +9,7 @@ import pytest
 
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
-from offbeat.errors import ReadingsError
+from offbeat.errors import ReadingsError, StartError
 from offbeat.models import network
 from offbeat.models.network import (
     BATCH_SIZE,
@@ -216,6 +216,67 @@ def test_of_whole_windows_it_starts_from_the_training_windows_alone():
 def test_training_moves_the_linear_part(trained):
     code, part = linear_weights(trained.keras_model).values()
     assert not np.allclose(code, part.T, atol=1e-4)  # as which it starts
+
+
+# --- a warm start -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def warm(trained):
+    return train_model(lesson_of(), WINDOW_SIZE, tiny(warm_epochs=2), start=trained.graph)
+
+
+def weights_of(model):
+    return [np.array(weight) for weight in model.get_weights()]
+
+
+def same_weights(one, other):
+    return all(np.array_equal(*pair) for pair in zip(weights_of(one), weights_of(other), strict=True))
+
+
+def test_a_warm_start_is_short_and_begins_where_the_other_training_ended(trained, warm):
+    assert len(warm.epochs) == 2 < len(trained.epochs)
+    assert warm.start_loss == pytest.approx(trained.held_out_loss, rel=1e-3)
+    assert warm.held_out_loss <= warm.start_loss
+    assert warm.untrained_graph == trained.untrained_graph
+    assert (trained.start_loss, trained.held_out_loss) == (None, min(one.held_out_loss for one in trained.epochs))
+
+
+def test_the_same_seed_and_start_give_the_same_weights(trained, warm):
+    again = train_model(lesson_of(), WINDOW_SIZE, tiny(warm_epochs=2), start=trained.graph)
+    assert again.graph == warm.graph
+    assert not same_weights(warm.keras_model, trained.keras_model)
+
+
+def test_where_nothing_is_better_the_weights_of_the_start_stay(trained):
+    wild = tiny(warm_epochs=1, learning_rate=1.0, clip_norm=1e6)
+    made = train_model(lesson_of(), WINDOW_SIZE, wild, start=trained.graph)
+    assert made.epochs[0].held_out_loss > made.start_loss == made.held_out_loss
+    assert made.graph == trained.graph
+
+
+def test_a_start_that_knows_other_readings_learns_these():
+    other = train_model(lesson_of(sine()[::-1, ::-1] * 0.3), WINDOW_SIZE, tiny(epochs=3))
+    made = train_model(lesson_of(), WINDOW_SIZE, tiny(warm_epochs=3), start=other.graph)
+    assert made.held_out_loss < 0.7 * made.start_loss
+
+
+def test_with_a_start_the_windows_that_it_reconstructs_worst_are_left_out_of_the_one_training(trained):
+    made = train_model(contaminated(), WINDOW_SIZE, tiny(warm_epochs=1, trim_share=0.2), start=trained.graph)
+    assert (made.n_trimmed, len(made.epochs)) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"model": "sub_pca"}, "train.model=sub_pca is fitted at once, so it takes no start"),
+        ({"warm_epochs": None}, "train.warm_epochs is null, so it takes no start"),
+        ({"units": 8}, "the start has another network"),
+    ],
+)
+def test_what_cannot_start_there_is_refused(trained, changes, why):
+    with pytest.raises(StartError, match=why):
+        train_model(lesson_of(), WINDOW_SIZE, tiny(**changes), start=trained.graph)
 
 
 # --- trimming ---------------------------------------------------------------------------------------------------------

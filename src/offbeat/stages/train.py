@@ -1,4 +1,4 @@
-"""artifacts/prepared/ and start/ to artifacts/model/: one model over all assets, as ONNX file and, a network, as Keras file."""
+"""artifacts/prepared/ and start/ to artifacts/model/: one model over all assets, as ONNX and, a network, Keras file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def run(train: TrainParams, *, root: Path, report: Report = silent) -> list[str]
         lines.append(_gone_on(trained, start))
     lines.append(f"{how} explains {explained}")
     if trained.n_trimmed:
-        lines.append(f"the worst-reconstructed {trained.n_trimmed} windows were left out of {'the' if start else 'a second'} training")
+        which = "a second" if start is None else "the"
+        lines.append(f"the worst-reconstructed {trained.n_trimmed} windows were left out of {which} training")
     warning = learning_warning(trained.overall_explained_variance)
     return [*lines, f"warning: {warning}"] if warning else lines
 
