@@ -74,7 +74,15 @@ def _measured(group: str, plan: Plan) -> dict[str, Any]:
 
 def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
     """Return what measures each group; here, so that --help is quick."""
-    from benchmarks import speed_alarms, speed_memory, speed_networks, speed_profile, speed_startup, speed_vus
+    from benchmarks import (
+        speed_alarms,
+        speed_memory,
+        speed_networks,
+        speed_profile,
+        speed_startup,
+        speed_vus,
+        speed_warm,
+    )
 
     def missing(name: str, why: str) -> Callable[[Plan], dict[str, Outcome]]:
         return lambda _: {name: Outcome((), why)}
@@ -86,7 +94,7 @@ def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
         PROFILE: speed_profile.profile,
         "alarms": speed_alarms.alarms,
         "orion": missing("alarms_orion", "skipped: Orion runs in an environment of its own (docs/speed.md)"),
-        "warm_start": missing("warm_start", "not built: a training always starts from new weights"),
+        "warm_start": speed_warm.warm_start,
         "streaming": missing("memory_streaming", "not built: `offbeat score` reads a whole file"),
         "memory": speed_memory.memory,
         "vus_pr": speed_vus.against_plain,

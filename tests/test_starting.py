@@ -46,7 +46,7 @@ def test_a_damaged_start_is_told(make_detector, tmp_path):
     with pytest.raises(ModelError, match="its checksum is not that"):
         read_start(tmp_path / "start")
     (tmp_path / "start" / "start.json").write_text("{")
-    with pytest.raises(StageError, match="start.json: missing or damaged .*dvc checkout start.dvc"):
+    with pytest.raises(StageError, match=r"start.json: missing or damaged .*dvc checkout start.dvc"):
         read_start(tmp_path / "start")
 
 

@@ -92,7 +92,7 @@ class PrepareSection(_Prepare):
 
 FORECASTERS = ("recurrent_forecaster", "dense_forecaster")
 TRAINED = ("recurrent_autoencoder", "dense_autoencoder", *FORECASTERS)  # in steps; the others at once
-WARM_RATE = 0.5  # of the learning rate, where a training starts from the weights of another
+WARM_RATE = 0.2  # of the learning rate, where a training starts from the weights of another
 ONE_STEP = ("row_pca", "moving_average", "last_value", "mean")  # estimate the last timestep of a window alone
 
 
