@@ -9,6 +9,7 @@ import argparse
 import getpass
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -81,15 +82,22 @@ def prepare(root: Path, held: int) -> None:
 
 @step()
 def start(root: Path, held: int, new_weights: bool) -> None:
-    """Choose what the stage train starts from, where it is to run: a start chosen anew would be a model anew."""
-    say = get_run_logger().info
+    """Choose what the stage train starts from, if it is to run."""
+    put_start(root, new_weights, say=get_run_logger().info, keep=[held])
+
+
+def put_start(root: Path, new_weights: bool, *, say: Callable[[str], None], keep: Sequence[int] = ()) -> None:
+    """Write `start/` and give it its version; where nothing is to be trained it stays, or its change would be a reason.
+
+    A run that was killed after it chooses the same again.
+    """
     if is_up_to_date(root, "train"):
         return
     params, why = load_params(root / "params.yaml").train, "they were asked for" if new_weights else ""
     chosen, line = choose_start(Registry(root / "registry"), params, why)
     say(line)
     write_start(root / START, chosen)
-    dvc(root, "add", str(START), say=say, keep=[held])
+    dvc(root, "add", str(START), say=say, keep=keep)
 
 
 @step()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -17,6 +18,7 @@ from offbeat.params import load_params
 from offbeat.readings.folder import read_folder
 from offbeat.stages import calibrate, evaluate, prepare, train
 from offbeat.stages.artifacts import DETECTOR, METRICS, MODEL, PREPARED, REPORT, SCORES
+from offbeat.starting import START, Start, write_start
 
 # Keras's own, while it saves
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -231,6 +233,49 @@ def test_trimming_is_told(root, at_once):
     assert "the worst-reconstructed 12 windows were left out of a second training" in run("train", root)
 
 
+# --- a start ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_went_on_from_a_model_says_so_and_names_it(root):
+    start = Start(Detector.load(root / DETECTOR), "3")
+    write_start(root / START, start)
+    said = run("train", root)
+    assert re.match(r"went on from the weights of model 3, held-out loss \d", said[0])
+    assert said[1].startswith("1 epochs; the network explains ")
+    training = json.loads((root / MODEL / "training.json").read_text())
+    assert training["start"] == start.lineage
+    assert training["held_out_loss"] <= training["start_loss"]
+    run("calibrate", root)
+    lineage = Detector.load(root / DETECTOR).lineage
+    assert lineage == {**lineage, **start.lineage}
+
+
+def test_the_same_start_gives_the_same_network(root):
+    write_start(root / START, Start(Detector.load(root / DETECTOR), "3"))
+    graphs = []
+    for _ in range(2):
+        run("train", root)
+        graphs.append((root / MODEL / "model.onnx").read_bytes())
+    assert graphs[0] == graphs[1]
+
+
+def test_a_start_that_does_not_fit_is_left_with_a_word(root):
+    detector = Detector.load(root / DETECTOR)
+    before = (root / MODEL / "model.onnx").read_bytes()
+    write_start(root / START, Start(replace(detector, channels=("flow", "load")), "3"))
+    said = run("train", root)
+    assert said[0].startswith("training from new weights: the start has channels flow, load, this training flow, speed")
+    assert (root / MODEL / "model.onnx").read_bytes() == before
+    assert "start" not in json.loads((root / MODEL / "training.json").read_text())
+
+
+def test_that_the_weights_of_a_start_stayed_is_told(root, at_once):
+    write_start(root / START, Start(Detector.load(root / DETECTOR), "3"))
+    at_once.start_loss = at_once.held_out_loss = 0.3
+    said = run("train", root)[0]
+    assert said == "went on from the weights of model 3, held-out loss 0.3000, and none were better: they stay"
+
+
 # --- readings that cannot be used -------------------------------------------------------------------------------------
 
 
@@ -343,6 +388,8 @@ def at_once(monkeypatch, done):
         epochs=[Epoch(1, 0.5, 0.4, 0.01), Epoch(2, 0.4, 0.6, 0.001)],
         explained_variance=np.array([0.5, np.nan]),
         overall_explained_variance=0.5,
+        held_out_loss=0.4,
+        start_loss=None,
         n_trimmed=0,
     )
     monkeypatch.setattr(train, "train_model", lambda *_: trained)
