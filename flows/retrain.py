@@ -84,6 +84,7 @@ def prepare(root: Path, held: int) -> None:
 def start(root: Path, held: int, new_weights: bool) -> None:
     """Choose what the stage train starts from, if it is to run."""
     put_start(root, new_weights, say=get_run_logger().info, keep=[held])
+    push(root, "start.dvc")
 
 
 def put_start(root: Path, new_weights: bool, *, say: Callable[[str], None], keep: Sequence[int] = ()) -> None:
@@ -112,7 +113,6 @@ def train(root: Path, token: str, held: int) -> None:
         say("train: up to date")
         return
     push(root, "prepare")
-    push(root, "start.dvc")
     there = gpu.train_there(request_from(root, token), say)
     if train_here(root, held, pull=remote(root) is not None) and there:
         get_run_logger().warning("what the worker trained was not found in the DVC remote: trained again, in place")

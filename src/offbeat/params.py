@@ -133,7 +133,7 @@ class TrainParams(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     clip_norm: Positive
     patience: Count
-    warm_epochs: Count | None
+    warm_epochs: Annotated[int, Field(ge=1, le=10_000, strict=True)] | None
     warm_limit: Count
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 
