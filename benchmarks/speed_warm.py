@@ -91,10 +91,10 @@ def trained(folder: Folder, params: Params, start: bytes | None = None) -> Run:
 
 
 def as_good(runs: Sequence[Run], others: Sequence[Run]) -> bool:
-    """Whether the mean of each metric falls short of the others' by no more than what the others' seeds differ by."""
+    """Whether the mean of each metric falls short of the others' by no more than what the seeds of either differ by."""
     for key, _, sign in JUDGED:
         own, theirs = ([sign * one.metrics[key] for one in each] for each in (runs, others))
-        if np.mean(own) < np.mean(theirs) - np.ptp(theirs):
+        if np.mean(own) < np.mean(theirs) - max(np.ptp(own), np.ptp(theirs)):
             return False
     return True
 

@@ -91,6 +91,20 @@ def test_the_table_shows_the_median_of_the_rounds_and_their_spread():
     assert table(rows).count("not measured") == len(GOALS) - 1
 
 
+@pytest.mark.slow
+def test_a_warm_start_is_as_good_where_no_mean_falls_short_by_more_than_the_seeds_differ_by():
+    from benchmarks.speed_warm import Run, as_good
+
+    def runs(*areas, false=(1, 1)):
+        alike = {"auc_pr": 0.9, "event_f1": 1.0}
+        return [Run(1, 1, 1, {"vus_pr": a, "false_alarms": n, **alike}) for a, n in zip(areas, false, strict=True)]
+
+    assert as_good(runs(0.89, 0.90), runs(0.90, 0.91))
+    assert as_good(runs(0.95, 0.99), runs(0.90, 0.91))
+    assert not as_good(runs(0.88, 0.89), runs(0.90, 0.91))
+    assert not as_good(runs(0.90, 0.91, false=(3, 3)), runs(0.90, 0.91))
+
+
 def test_every_group_has_a_measure():
     assert set(speed._measures()) == {*GROUPS, speed.PROFILE}
 

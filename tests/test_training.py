@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from offbeat import Detector, Folder, Series, fit
-from offbeat.errors import ModelError, OffbeatError, ParamsError, ReadingsError
+from offbeat.errors import ModelError, OffbeatError, ParamsError, ReadingsError, StartError
 from offbeat.params import load_params
 from offbeat.readings.spans import Span
 from offbeat.training import fit_fleet
@@ -43,6 +43,36 @@ def riddled(frame):
 def fitted():
     """Two assets, the second with much missing, trained where warnings are errors."""
     return fit([series_of(), Series.from_frame(riddled(frame_of(seed=1)), "pump-2")], TINY)
+
+
+# --- a start ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_goes_on_from_another_detector_and_calibrates_anew(fitted):
+    series = [series_of(n=500), series_of("pump-2", 500, 1)]
+    params = {**TINY, "train": {**TINY["train"], "learning_rate": 1e-9}}
+    went_on = fit(series, params, start=fitted)
+    estimates = [one.runtime.estimate(np.ones((1, 8, 2), np.float32)) for one in (fitted, went_on)]
+    np.testing.assert_allclose(*estimates, atol=1e-5)  # by so small a rate nothing is learnt
+    assert went_on.assets["pump-1"].scaling.centre.tolist() != fitted.assets["pump-1"].scaling.centre.tolist()
+    assert len(went_on.lineage["start_hash"]) == 64
+    assert "start_hash" not in fitted.lineage
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (
+            {"train": {**TINY["train"], "units": 7}},
+            "the start has another network: code.kernel is 6 x 3 there, 7 x 3 here",
+        ),
+        ({"prepare": {"window_size": 9}}, "windows of 8 x 2 there, of 9 x 2 here"),
+        ({"prepare": {"window_size": 8, "transform": "log"}}, "prepare.transform none, this training log"),
+    ],
+)
+def test_a_detector_that_is_no_start_is_refused_with_the_difference(fitted, changes, why):
+    with pytest.raises(StartError, match=why):
+        fit(series_of(), {**TINY, **changes}, start=fitted)
 
 
 # --- what it takes ----------------------------------------------------------------------------------------------------
