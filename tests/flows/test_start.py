@@ -78,7 +78,6 @@ def test_a_retraining_starts_from_the_champion_and_can_be_made_again(tmp_path: P
     assert "Running stage" not in tell(*dvc, "repro")
     assert "training starts" not in tell(*flow)  # nothing is new
     graph = model.load().runtime.graph
-    tell(*flow, "--new-weights")
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("seed: 7", "seed: 8"))
     assert "training starts from new weights: they were asked for" in tell(*flow, "--new-weights")
     # back to what made model 2, the registry gone
