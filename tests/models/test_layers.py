@@ -114,7 +114,9 @@ def test_windows_shared_out_over_operators_give_what_keras_gives_for_all_at_once
     )
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
-    for one, other in zip(our_gradients, their_gradients, strict=True):  # sums over all windows: in units of the largest
+    for one, other in zip(
+        our_gradients, their_gradients, strict=True
+    ):  # sums over all windows: in units of the largest
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * max(1, np.abs(other).max()))
 
 
