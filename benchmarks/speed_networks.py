@@ -31,7 +31,7 @@ from offbeat.detection.runtime import Runtime
 from offbeat.detection.windows import BATCH_SIZE, gather_windows
 from offbeat.models.export import export_network
 from offbeat.models.layers import FusedLSTM
-from offbeat.models.learning import learn
+from offbeat.models.learning import MOST_STEPS, learn
 from offbeat.models.recurrent import build_autoencoder
 from offbeat.params import TrainParams, load_params
 from offbeat.preparation import Lesson
@@ -39,7 +39,7 @@ from offbeat.progress import Step
 from offbeat.typing import FloatArray
 
 SAME = 1e-5  # scaled units; estimates no further apart are the same
-FIRST_STEPS = 3  # of a training, not timed: the first one compiles
+FIRST_STEPS = MOST_STEPS  # of a training, not timed: the first call compiles
 SHAPES = {"training_20x1": (20, 1, 32), "training_64x8": (64, 8, 64)}  # window, channels, batch
 
 
@@ -73,7 +73,7 @@ def training(plan: Plan) -> dict[str, Outcome]:
 
 
 def _training(plan: Plan, window_size: int, n_channels: int, batch_size: int) -> Outcome:
-    n_steps = FIRST_STEPS + (2 if plan.short else 40)
+    n_steps = FIRST_STEPS + (10 if plan.short else 40)
     params = params_of(plan.short, batch_size, n_steps)
     lesson = lesson_of(n_steps * batch_size, window_size, n_channels)
     model = network(window_size, n_channels, params)
@@ -99,14 +99,13 @@ def lesson_of(n_windows: int, window_size: int, n_channels: int) -> Lesson:
 
 def fused_rate(model: keras.Model, lesson: Lesson, params: TrainParams) -> Rate:
     """Return steps/s of offbeat's own training, after the first ones."""
-    marks: list[Moment] = []
+    marks: dict[int, Moment] = {}  # the moment when so many steps were done
 
     def mark(step: Step) -> None:
-        if step.done == len(marks):  # the start, then each batch once
-            marks.append(now())
+        marks.setdefault(step.done, now())
 
     learn(model, lesson, params, mark)
-    return _rate(marks[1:])
+    return _rate(marks)
 
 
 class _Marks(keras.callbacks.Callback):
@@ -115,10 +114,10 @@ class _Marks(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self.async_safe = True  # as offbeat's own: no loss is waited for
-        self.marks: list[Moment] = []
+        self.marks: dict[int, Moment] = {}
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        self.marks.append(now())
+        self.marks[batch + 1] = now()
 
 
 def plain_rate(twin: keras.Model, windows: FloatArray, params: TrainParams) -> Rate:
@@ -128,9 +127,9 @@ def plain_rate(twin: keras.Model, windows: FloatArray, params: TrainParams) -> R
     return _rate(marks.marks)
 
 
-def _rate(marks: list[Moment]) -> Rate:
-    """Return steps/s from when each ended, the first ones left out."""
-    return rate(len(marks) - FIRST_STEPS, marks[FIRST_STEPS - 1], marks[-1])
+def _rate(marks: dict[int, Moment]) -> Rate:
+    """Return steps/s from when so many were done, the first ones left out."""
+    return rate(max(marks) - FIRST_STEPS, marks[FIRST_STEPS], marks[max(marks)])
 
 
 def scoring(plan: Plan) -> dict[str, Outcome]:

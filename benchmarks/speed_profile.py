@@ -35,7 +35,7 @@ def profile(plan: Plan) -> dict[str, Parts]:
 def _step(plan: Plan, window_size: int, n_channels: int, batch_size: int) -> Parts:
     import tensorflow as tf
 
-    n_steps = 5 if plan.short else 23
+    n_steps = 20 if plan.short else 30
     params = params_of(plan.short, batch_size, n_steps)
     model, lesson = network(window_size, n_channels, params), lesson_of(n_steps * batch_size, window_size, n_channels)
     batches = WindowBatches(lesson, window_size, window_size, params)

@@ -106,6 +106,28 @@ def test_the_fused_lstm_is_that_of_keras_forward_and_in_its_gradients(ways, star
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_windows", [1, 2, 31, 65, 100])
+def test_windows_shared_out_over_operators_give_what_keras_gives_for_all_at_once(n_windows):
+    inputs, state = numbers(n_windows, 4, 2), [numbers(n_windows, 5, seed=5), numbers(n_windows, 5, seed=6)]
+    (ours, our_gradients), (theirs, their_gradients) = (
+        outputs_and_gradients(layer, inputs, state) for layer in twins(2, 5, return_sequences=True, return_state=True)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    for one, other in zip(
+        our_gradients, their_gradients, strict=True
+    ):  # sums over all windows: in units of the largest
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * max(1, np.abs(other).max()))
+
+
+@pytest.mark.parametrize("n_windows", [1, 9, 300])
+def test_as_many_windows_as_come_are_shared_out_where_their_number_is_not_known_before(n_windows):
+    fused, plain = twins(2, 5, return_sequences=True)
+    traced = tf.function(fused, input_signature=[tf.TensorSpec((None, 4, 2))])
+    inputs = numbers(n_windows, 4, 2)
+    np.testing.assert_allclose(traced(inputs), plain(inputs), rtol=1e-5, atol=1e-5)
+
+
 def test_the_fused_lstm_keeps_to_keras_where_timesteps_are_masked():
     inputs, mask = numbers(3, 7, 2), np.arange(7) < np.array([[7], [4], [1]])
     ours, theirs = (np.asarray(layer(inputs, mask=mask)) for layer in twins(2, 5))

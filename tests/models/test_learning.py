@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from offbeat.models.learning import (
     WindowBatches,
+    batches_as_fed,
     inputs_and_readings,
     learn,
     make_deterministic,
     masked_loss,
     quantile_loss,
+    steps_per_call,
 )
 from offbeat.models.recurrent import build_autoencoder, build_forecaster
 from offbeat.params import load_params
@@ -199,6 +201,17 @@ def test_the_same_seed_draws_the_same_batches_and_the_next_epoch_others():
     assert np.array_equal(one[2][1], same[2][1])
 
 
+def test_the_backend_is_fed_the_batches_of_one_epoch_after_the_other():
+    expected, _ = batches_of(sine(missing=0.2), noise=0.5)
+    fed, _ = batches_of(sine(missing=0.2), noise=0.5)
+    got = list(batches_as_fed(fed).take(2 * len(fed)).as_numpy_iterator())
+    for epoch in range(2):
+        for k in range(len(fed)):
+            for one, other in zip(got[epoch * len(fed) + k], expected[k], strict=True):
+                assert np.array_equal(one, other.astype(np.float32), equal_nan=True)
+        expected.on_epoch_end()
+
+
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
@@ -233,11 +246,17 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_byte_and_another_other
     assert twice[0][1] == twice[1][1]
 
 
-def test_the_loss_curve_has_a_row_an_epoch_and_each_batch_is_reported_in_turn(twice):
+@pytest.mark.parametrize(("steps_per_epoch", "expected"), [(1, 1), (5, 5), (11, 1), (12, 6), (50, 10), (63, 9)])
+def test_a_call_takes_as_many_steps_up_to_ten_as_fill_an_epoch(steps_per_epoch, expected):
+    assert steps_per_call(steps_per_epoch) == expected
+
+
+def test_the_loss_curve_has_a_row_an_epoch_and_the_batches_are_reported_call_by_call(twice):
     _, epochs, reported, _ = twice[0]
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     n_batches = len(epochs) * SETTINGS["steps_per_epoch"]
-    assert sorted({step.done for step in reported}) == list(range(n_batches + 1))
+    a_call = steps_per_call(SETTINGS["steps_per_epoch"])  # between its steps there is no Python to report them
+    assert sorted({step.done for step in reported}) == list(range(0, n_batches + 1, a_call))
     assert {(step.work, step.total) for step in reported} == {("training", n_batches)}
     notes = list(dict.fromkeys(step.note for step in reported))
     assert [note.partition(":")[0] for note in notes] == ["", *(f"epoch {k} of at most 3" for k in (1, 2, 3))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from offbeat.typing import FloatArray, IntArray
 
 QUANTILES = (0.1, 0.5, 0.9)
 HELD_OUT_BATCH = 256  # windows
+MOST_STEPS = 10  # of gradient in one call of the backend; training is reported after each call
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,29 @@ class WindowBatches(keras.utils.PyDataset):
         self._epoch += 1
 
 
+def steps_per_call(steps_per_epoch: int) -> int:
+    """Return how many steps the backend takes without coming back to Python: the most up to 10 that fill an epoch."""
+    return max(n for n in range(1, MOST_STEPS + 1) if steps_per_epoch % n == 0)
+
+
+def batches_as_fed(batches: WindowBatches) -> Any:
+    """Return the batches, epoch after epoch, as the backend takes them soonest.
+
+    For TensorFlow as a dataset that knows how many windows a batch has, by which the fused LSTM shares them out.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    def one_after_the_other() -> Iterator[tuple[FloatArray, FloatArray]]:
+        while True:
+            yield from (batches[k] for k in range(len(batches)))
+            batches.on_epoch_end()
+
+    shapes = tuple(tf.TensorSpec(part.shape, tf.float32) for part in batches[0])
+    return tf.data.Dataset.from_generator(one_after_the_other, output_signature=shapes)
+
+
 def inputs_and_readings(
     lesson: Lesson, starts: IntArray, window_size: int, horizon: int
 ) -> tuple[FloatArray, FloatArray]:
@@ -103,7 +128,7 @@ def inputs_and_readings(
 
 
 class _Follow(keras.callbacks.Callback):
-    """Keep the loss curve, and report each batch; the note is of the last whole epoch."""
+    """Keep the loss curve, and report the batches after each call; the note is of the last whole epoch."""
 
     def __init__(self, params: TrainParams, report: Report) -> None:
         super().__init__()
@@ -115,7 +140,7 @@ class _Follow(keras.callbacks.Callback):
         self._tell()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self._n_batches += 1
+        self._n_batches = len(self.epochs) * self._params.steps_per_epoch + batch + 1  # the last batch of a call
         self._tell()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -151,11 +176,16 @@ def learn(model: keras.Model, lesson: Lesson, params: TrainParams, report: Repor
     window_size, horizon = model.input_shape[1], model.output_shape[1]
     optimizer = keras.optimizers.Adam(one_cycle(params), clipnorm=params.clip_norm)
     optimizer.build(model.trainable_variables)  # else the first step makes them, and TensorFlow traces it twice
-    model.compile(optimizer=optimizer, loss=quantile_loss if params.output == "quantiles" else masked_loss)
+    model.compile(
+        optimizer=optimizer,
+        loss=quantile_loss if params.output == "quantiles" else masked_loss,
+        steps_per_execution=steps_per_call(params.steps_per_epoch),
+    )
     follow = _Follow(params, report)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
     model.fit(
-        WindowBatches(lesson, window_size, horizon, params),
+        batches_as_fed(WindowBatches(lesson, window_size, horizon, params)),
+        steps_per_epoch=params.steps_per_epoch,
         validation_data=inputs_and_readings(lesson, lesson.held_out_starts, window_size, horizon),
         validation_batch_size=HELD_OUT_BATCH,
         epochs=params.epochs,
