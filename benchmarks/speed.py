@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out.exists():
         rows = json.loads(options.out.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(prefix="offbeat-speed-") as scratch:
-        plan = Plan(options.rounds, options.short, options.timesteps, options.data, Path(scratch))
+        plan = Plan(options.rounds, options.short, options.timesteps, options.data, Path(scratch), options.orion)
         for group in options.only:
             begin = time.perf_counter()
             rows |= _measured(group, plan)
@@ -78,6 +78,7 @@ def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
         speed_alarms,
         speed_memory,
         speed_networks,
+        speed_orion,
         speed_profile,
         speed_startup,
         speed_vus,
@@ -93,7 +94,7 @@ def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
         "one_window": speed_networks.one_window,
         PROFILE: speed_profile.profile,
         "alarms": speed_alarms.alarms,
-        "orion": missing("alarms_orion", "skipped: Orion runs in an environment of its own (docs/speed.md)"),
+        "orion": speed_orion.alarms_orion,
         "warm_start": speed_warm.warm_start,
         "streaming": missing("memory_streaming", "not built: `offbeat score` reads a whole file"),
         "memory": speed_memory.memory,
@@ -119,6 +120,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=groups, default=groups, metavar="GROUP", help=", ".join(groups))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with a folder for each set")
+    parser.add_argument("--orion", type=Path, metavar="PYTHON", help="of an environment that has Orion (docs/speed.md)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--timesteps", type=int, default=1_000_000, help="of the readings for memory, 8 channels")
     parser.add_argument("--full", action="store_true", help="10 million of them")

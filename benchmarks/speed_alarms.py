@@ -17,7 +17,7 @@ from offbeat.detection.events import events_of
 from offbeat.detection.periods import dominant_period
 from offbeat.detection.windows import gather_windows, window_starts
 from offbeat.evaluation.areas import vus_pr
-from offbeat.params import load_params
+from offbeat.params import Params, load_params
 from offbeat.preparation import Prepared, prepare_fleet
 from offbeat.readings.folder import Folder, read_folder
 from offbeat.training import fit_fleet
@@ -61,16 +61,20 @@ def _alarms(plan: Plan, set_name: str, group: str, assets: str) -> Outcome:
         areas[name].append(mean_vus_pr(fleet, scores))
         return took
 
-    def own_alarms() -> Scores:
-        detector = fit_fleet(folder, params).detector
-        return [detector.score(series).scores for series in folder.series]
-
     own, other = in_turn(
-        plan.rounds, lambda: timed("own", own_alarms), lambda: timed("other", lambda: recipe_alarms(fleet, recipe)[0])
+        plan.rounds,
+        lambda: timed("own", lambda: own_alarms(folder, params)),
+        lambda: timed("other", lambda: recipe_alarms(fleet, recipe)[0]),
     )
     times = f"{median(own):.3g} s against {median(other):.3g} s"
     vus = f"VUS-PR {median(areas['own']):.3f} against {median(areas['other']):.3f}"
     return Outcome(ratios(other, own), f"{times}; {vus}", holds=median(areas["own"]) >= median(areas["other"]))
+
+
+def own_alarms(folder: Folder, params: Params) -> Scores:
+    """Return scores (T,) of each asset: `fit` and `score`, calibrated alarms among it."""
+    detector = fit_fleet(folder, params).detector
+    return [detector.score(series).scores for series in folder.series]
 
 
 def public_readings(plan: Plan, set_name: str, group: str, assets: str) -> Folder | None:

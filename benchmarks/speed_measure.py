@@ -20,13 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure: rounds, sizes (`short`: tiny ones, which tell nothing but that all runs), and where."""
+    """How much to measure: rounds, sizes (`short`: tiny ones, which tell nothing but that all runs), and with what."""
 
     rounds: int
     short: bool
     timesteps: int
     data: Path
     scratch: Path
+    orion: Path | None = None  # Python of an environment that has it
 
 
 _Result = TypeVar("_Result")
