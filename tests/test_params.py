@@ -90,7 +90,7 @@ def test_changes_to_a_section_that_the_file_does_not_hold_as_one_are_refused(wri
 
 def test_a_changed_section_is_checked_as_the_file_is():
     section = load_params().calibrate
-    assert changed(section, {"n_sigmas": 4}) == CalibrateParams(**{**section.model_dump(), "n_sigmas": 4.0})
+    assert changed(section, {"n_sigmas": 4}) == CalibrateParams(**{**dict(section), "n_sigmas": 4.0})
     with pytest.raises(ParamsError, match=r"unknown key 'calibrate.n_sigma': did you mean 'n_sigmas'\?"):
         changed(section, {"n_sigma": 4})
     with pytest.raises(ParamsError, match=r"calibrate.quantile=1: input should be less than 1"):

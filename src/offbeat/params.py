@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from offbeat.errors import ParamsError
@@ -40,6 +51,45 @@ class Section(BaseModel):
         return value
 
 
+BY_CHANNELS = {"one", "several"}  # channels
+
+
+class ByChannels(Section):
+    """A section whose values may be given for readings of one channel and of several: `{one: 8, several: 1}`.
+
+    The section itself is that of several channels.
+    """
+
+    _one: Self | None = PrivateAttr(None)
+
+    def for_channels(self, n_channels: int) -> Self:
+        """Return the section of readings of so many channels."""
+        return self._one if n_channels == 1 and self._one is not None else self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _split(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Make a section for several channels, and one for one channel where they differ."""
+        if not isinstance(values, Mapping):
+            return handler(values)
+        given = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+        for key, value in given.items():
+            if set(value) != BY_CHANNELS:
+                raise PydanticCustomError("by_channels", f"{key}={value!r}: give a value, or both one and several")
+        section = handler({**values, **{key: value["several"] for key, value in given.items()}})
+        if given:
+            section._one = handler({**values, **{key: value["one"] for key, value in given.items()}})
+        return section
+
+    @model_serializer(mode="wrap")
+    def _join(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        several: dict[str, Any] = handler(self)
+        one = several if self._one is None else handler(self._one)
+        return {
+            key: value if one[key] == value else {"one": one[key], "several": value} for key, value in several.items()
+        }
+
+
 class Preprocessing(Section):
     """What is done to readings before a network sees them, in this order."""
 
@@ -62,7 +112,7 @@ class _Prepare(Preprocessing):
     @property
     def preprocessing(self) -> Preprocessing:
         """The keys that say what is done to readings, alone."""
-        return Preprocessing.model_validate(self.model_dump(include=set(Preprocessing.model_fields)))
+        return Preprocessing.model_validate({key: getattr(self, key) for key in Preprocessing.model_fields})
 
     @model_validator(mode="after")
     def _shares_leave_a_test_span(self) -> Self:
@@ -80,14 +130,14 @@ class PrepareParams(_Prepare):
     window_size: WindowSize
 
 
-class PrepareSection(_Prepare):
+class PrepareSection(_Prepare, ByChannels):
     """The section `prepare`: null leaves the window to `window_choice.choose_window`."""
 
     window_size: WindowSize | None
 
     def with_window(self, window_size: int) -> PrepareParams:
         """Return the same with a window."""
-        return PrepareParams.model_validate({**self.model_dump(), "window_size": window_size})
+        return PrepareParams.model_validate({**dict(self), "window_size": window_size})
 
 
 FORECASTERS = ("recurrent_forecaster", "dense_forecaster")
@@ -166,6 +216,11 @@ class TrainParams(Section):
         rate = WARM_RATE * self.learning_rate
         return self.model_copy(update={"epochs": self.warm_epochs, "learning_rate": rate})
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the model estimates whole windows."""
+        return self.model not in (*FORECASTERS, *ONE_STEP)
+
     def n_estimated(self, window_size: int) -> int:
         """Return of how many timesteps, the last of a window, the model gives estimates."""
         if self.model in FORECASTERS:
@@ -241,12 +296,16 @@ WINDOWS = re.compile(r"(\d+(?:\.\d+)?) windows?")  # a length in windows, such a
 InWindows = Annotated[str, Field(pattern=f"^{WINDOWS.pattern}$")]
 
 
-class CalibrateSection(_Calibrate):
+class CalibrateSection(_Calibrate, ByChannels):
     """The section `calibrate`: lengths may be given in windows."""
 
     delay: Annotated[int, Field(ge=0, strict=True)] | InWindows
     smoothing: Count | InWindows
     merge_gap: Annotated[int, Field(ge=0, strict=True)] | InWindows
+
+    def for_model(self, train: TrainParams, n_channels: int) -> Self:
+        """Return the section of readings of so many channels; that of several unless the model estimates windows."""
+        return self.for_channels(n_channels) if train.reconstructs else self
 
     def for_window(self, window_size: int) -> CalibrateParams:
         """Return the same with all lengths in timesteps.
@@ -271,7 +330,7 @@ class CalibrateSection(_Calibrate):
         if delay < least:
             raise ParamsError(
                 f"calibrate.delay={delay} is too short for stride {self.stride}: it must be at least {least}, "
-                "so that a window ends in time for every reading"
+                "so that a window ends in time for every reading: raise it, or lower calibrate.stride"
             )
         if delay > most:
             raise ParamsError(
@@ -279,7 +338,7 @@ class CalibrateSection(_Calibrate):
                 "or raise prepare.window_size"
             )
         settled = {"delay": delay, "smoothing": smoothing, "merge_gap": _timesteps(self.merge_gap, window_size)}
-        return CalibrateParams.model_validate({**self.model_dump(), **settled})
+        return CalibrateParams.model_validate({**dict(self), **settled})
 
 
 def _timesteps(length: int | str, window_size: int) -> int:
@@ -330,8 +389,31 @@ class Params(Section):
         """Days of readings that each asset needs, so that its calibration span can promise the false-alarm budget."""
         return 7 / self.calibrate.false_alarms_per_week / self.prepare.calibration_share
 
+    def for_channels(self, n_channels: int) -> Self:
+        """Return the same for readings of so many channels.
+
+        Raises
+        ------
+        ParamsError
+            If the parts do not fit together then.
+        """
+        prepare = self.prepare.for_channels(n_channels)
+        settled = {"prepare": prepare, "calibrate": self.calibrate.for_model(self.train, n_channels)}
+        try:
+            return self.model_copy(update=settled)._checked()
+        except ValueError as error:
+            raise ParamsError(f"{error}{' (values for one channel)' if n_channels == 1 else ''}") from error
+
     @model_validator(mode="after")
-    def _windows_fit_stride_and_delay(self) -> Params:
+    def _parts_fit_together(self) -> Self:
+        return self._checked()
+
+    def _checked(self) -> Self:
+        self._check_windows()
+        self._check_model()
+        return self
+
+    def _check_windows(self) -> None:
         window_size = self.prepare.window_size
         # what fits both of the ends fits every window between them
         for size in CHOSEN_WINDOWS if window_size is None else (window_size,):
@@ -340,10 +422,8 @@ class Params(Section):
             except ParamsError as error:
                 hint = f" (null may choose any from {CHOSEN_WINDOWS[0]} to {CHOSEN_WINDOWS[1]})"
                 raise ValueError(f"{error}{hint if window_size is None else ''}") from error
-        return self
 
-    @model_validator(mode="after")
-    def _model_fits_window_and_scores(self) -> Params:
+    def _check_model(self) -> None:
         train, window_size = self.train, self.prepare.window_size or CHOSEN_WINDOWS[0]
         if train.model in FORECASTERS and train.horizon >= window_size:
             raise ValueError(
@@ -369,7 +449,6 @@ class Params(Section):
                 f"calibrate.error={self.calibrate.error} needs a model with an interval around its estimates: set "
                 "train.output=quantiles or dropout, or calibrate.error=squared"
             )
-        return self
 
 
 def default_params_path() -> Path:
@@ -444,7 +523,7 @@ def changed(section: CalibrateParams, changes: Mapping[str, Any]) -> CalibratePa
         If a key is unknown or a value out of range.
     """
     try:
-        return CalibrateParams.model_validate({**section.model_dump(), **changes})
+        return CalibrateParams.model_validate({**dict(section), **changes})
     except ValidationError as error:
         raise ParamsError(_explain(error, "calibrate")) from error
 
@@ -472,6 +551,8 @@ def _explain_one(loc: tuple[int | str, ...], kind: str, message: str, value: Any
         return f"key '{name}' is missing: this file is the default, so every key must stand in it"
     if kind == "string_pattern_mismatch":
         return f"{name}={value!r}: must be a number of timesteps, or of windows such as '0.5 windows'"
+    if kind == "by_channels":
+        return f"{name}.{message}"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind == "model_type":

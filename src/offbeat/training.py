@@ -99,6 +99,7 @@ def fit_fleet(folder: Folder, params: Params, start: Start | None = None, *, rep
     """Do the work of `fit`, and return with the detector what an evaluation needs."""
     _check_names(folder)
     train_model = load_trainer()
+    params = params.for_channels(folder.series[0].n_channels)
     prepare, notes = choose_window(folder, params.prepare)
     calibrate = params.calibrate.for_window(prepare.window_size)
     fleet = prepare_fleet(folder, prepare)

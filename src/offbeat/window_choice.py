@@ -18,7 +18,7 @@ WANTED = 64  # timesteps
 
 
 def choose_window(folder: Folder, section: PrepareSection) -> tuple[PrepareParams, list[str]]:
-    """Return the params with a window, and in a line which one was chosen and why; none if it was given.
+    """Return the params for the folder's channels with a window, and in a line why that one; none if it was given.
 
     The period is the median, over all channels of all assets, of those in which the readings of the training span
     clearly repeat themselves; channels without a clear one have no say. The window is as many whole periods as make
@@ -30,6 +30,7 @@ def choose_window(folder: Folder, section: PrepareSection) -> tuple[PrepareParam
     ReadingsError
         If a series is too short for its spans, whatever the window.
     """
+    section = section.for_channels(folder.series[0].n_channels)
     if section.window_size is not None:
         return section.with_window(section.window_size), []
     smallest, largest = CHOSEN_WINDOWS

@@ -16,9 +16,9 @@ def run(calibrate: CalibrateSection, *, root: Path, report: Report = silent) -> 
     """Calibrate and save the detector; return what to tell the person who runs it."""
     fleet, card = read_prepared(root / PREPARED)
     prepare = PrepareParams.model_validate(card["prepare"])
-    params = calibrate.for_window(prepare.window_size)
     with whole(root / MODEL / "train.json"):
         train = TrainParams.model_validate(read_json(root / MODEL / "train.json"))
+    params = calibrate.for_model(train, len(card["channels"])).for_window(prepare.window_size)
     start = read_json(root / MODEL / "training.json").get("start", {})
     lineage = lineage_of(card["data_hash"], prepare, train, params, start)
     with whole(root / MODEL / "model.onnx"):
