@@ -74,7 +74,7 @@ class _WindowSize(NamedTuple):
 
 
 def settings_for(n_channels: int, settings: Path, seed: int, changes: Mapping[str, Mapping[str, Any]]) -> Params:
-    """Return params.yaml with the settings file for so many channels, then `changes` on top.
+    """Return params.yaml with the settings file for so many channels, if there is one, then `changes` on top.
 
     Raises
     ------
@@ -83,12 +83,14 @@ def settings_for(n_channels: int, settings: Path, seed: int, changes: Mapping[st
     """
     path = settings / ("single_channel.yaml" if n_channels == 1 else "multichannel.yaml")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not settings.is_dir():
+            raise NotADirectoryError(f"{settings} is no folder")
+        content = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
     except (OSError, yaml.YAMLError) as error:
         raise ParamsError(f"{path}: not a readable YAML file: {error}") from error
     merged = {section: {**content.get(section, {}), **changes.get(section, {})} for section in {*content, *changes}}
     merged["train"] = {**merged.get("train", {}), "seed": seed}
-    return load_params(changes=merged)
+    return load_params(changes=merged).for_channels(n_channels)
 
 
 def methods_of(source: str) -> tuple[str, ...]:

@@ -99,6 +99,41 @@ def test_a_changed_section_is_checked_as_the_file_is():
         changed(section, {"pot_quantile": 0.4})
 
 
+def test_a_key_may_have_a_value_for_one_channel_and_one_for_several():
+    params = load_params(changes={"calibrate": {"stride": {"one": 4, "several": 2}, "delay": 16, "error": "squared"}})
+    one, several = params.for_channels(1), params.for_channels(2)
+    assert (params.calibrate.stride, one.calibrate.stride, several.calibrate.stride) == (2, 4, 2)
+    assert (one.calibrate.delay, one.calibrate.error) == (16, "squared")  # a single value is for both
+    assert one.for_channels(1) == one
+    assert params.model_dump()["calibrate"]["stride"] == {"one": 4, "several": 2}
+
+
+def test_a_model_that_estimates_no_whole_windows_takes_the_scores_of_several_channels():
+    for model, stride in (("recurrent_forecaster", 1), ("mean", 1), ("sub_pca", 8), ("dense_autoencoder", 8)):
+        assert load_params(changes={"train": {"model": model}}).for_channels(1).calibrate.stride == stride
+
+
+def test_values_for_one_channel_must_fit_together_for_readings_of_one_channel_alone():
+    params = load_params(changes={"prepare": {"window_size": {"one": 4, "several": 32}}})
+    assert params.for_channels(3).prepare.window_size == 32
+    with pytest.raises(ParamsError, match=r"stride=8 must be at most prepare.window_size=4.*\(values for one channel\)"):
+        params.for_channels(1)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"one": 8}, r"calibrate.stride={'one': 8}: give a value, or both one and several"),
+        ({"one": 8, "several": 1, "two": 3}, "give a value, or both one and several"),
+        ({"one": "x", "several": 1}, "calibrate.stride='x': input should be a valid integer"),
+        ({"one": 8, "several": 0}, "calibrate.stride=0: input should be greater than or equal to 1"),
+    ],
+)
+def test_what_is_wrong_in_values_by_channels_is_named(value, said):
+    with pytest.raises(ParamsError, match=said):
+        load_params(changes={"calibrate": {"stride": value}})
+
+
 # --- what is wrong in a file ------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ TINY = {
     "train": {"units": 6, "latent_size": 3, "position_size": 4, "epochs": 1, "steps_per_epoch": 4, "batch_size": 16},
     "calibrate": {"delay": 2, "smoothing": 2, "merge_gap": 2},
 }
+AS_SEVERAL = {"error": "squared", "stride": 1, "margin": 1.0}  # of `calibrate`, for a channel alone
 
 
 def frame_of(n=400, seed=0, timed=True):
@@ -146,7 +147,8 @@ def test_habits_of_people_are_no_surprise_and_their_breach_is(tmp_path):
     frame.iloc[-60:-48] = 1000.0  # in no hour a count that was never seen
     series = Series.from_frame(frame, "city")
     habits = {"transform": "log", "season": "week"}
-    detector = fit(series, {**TINY, "prepare": {"window_size": 8, **habits}})
+    scoring = {**TINY["calibrate"], **AS_SEVERAL}
+    detector = fit(series, {**TINY, "prepare": {"window_size": 8, **habits}, "calibrate": scoring})
     profile = detector.assets["city"].scaling.profile[:, 0]
     assert np.exp(profile[12] - profile[0]) == pytest.approx(100, rel=0.1)
     assert np.exp(profile[6 * 24 + 12] - profile[12]) == pytest.approx(0.5, rel=0.1)
@@ -171,6 +173,18 @@ def test_without_a_window_one_is_chosen_and_all_that_follows_it_is_a_number(capl
     given = fit(series, {**TINY, "prepare": {"window_size": 72}, "calibrate": numbers})
     assert given.lineage["params_hash"] == detector.lineage["params_hash"]
     assert given.runtime.graph == detector.runtime.graph
+
+
+def test_a_channel_alone_is_scored_by_whole_windows_unless_told_otherwise():
+    series = Series.from_frame(people(20), "city")
+    given = {"window_size": None}, {"error": "window", "stride": 8, "margin": 1.5}
+    lengths = {"smoothing": "2 windows", "delay": "2 windows", "merge_gap": "1 window"}
+    by_default = fit(series, {"train": TINY["train"]})
+    told = fit(series, {"prepare": given[0], "train": TINY["train"], "calibrate": {**given[1], **lengths}})
+    assert by_default.lineage["params_hash"] == told.lineage["params_hash"]
+    assert (by_default.window_size, by_default.params.error, by_default.params.stride) == (72, "window", 8)
+    other = fit(series, {**TINY, "calibrate": {**TINY["calibrate"], **AS_SEVERAL}})
+    assert (other.window_size, other.params.error, other.params.stride) == (8, "squared", 1)
 
 
 def test_rows_of_a_table_stand_alone_with_a_window_of_one():
