@@ -39,7 +39,7 @@ class Series:
     ----------
     asset : str
     channels : tuple of str
-    values : ndarray of shape (T, F), float64, read-only
+    values : ndarray of shape (T, F), float64 or, where all channels came so, float32; read-only
         NaN where a reading is missing.
     stamps : ndarray of shape (T,), int, read-only, strictly increasing
         Nanoseconds since 1970 UTC, or an integer index.
@@ -206,7 +206,7 @@ def series_of_grid(asset: str, readings: Readings, grid: Grid, max_gap: int, not
         stamps=grid.stamps,
         is_time=readings.is_time,
         step=grid.step,
-        segment_starts=grid.segment_starts,
+        segment_starts=np.union1d(0, grid.segment_starts),
         notes=(*notes, *grid.notes),
         max_gap=max_gap,
     )
