@@ -229,7 +229,7 @@ def check_finite(values: FloatArray, channels: Sequence[str], source: Source) ->
     ReadingsError
         Naming row and channel.
     """
-    wild = np.abs(values) > LARGEST_READING
+    wild = np.abs(values) > min(LARGEST_READING, float(np.finfo(values.dtype).max))
     if wild.any():
         row, column = (int(place[0]) for place in np.nonzero(wild))
         raise ReadingsError(
