@@ -87,7 +87,6 @@ def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
         "alarms": speed_alarms.alarms,
         "orion": missing("alarms_orion", "skipped: Orion runs in an environment of its own (docs/speed.md)"),
         "warm_start": missing("warm_start", "not built: a training always starts from new weights"),
-        "streaming": missing("memory_streaming", "not built: `offbeat score` reads a whole file"),
         "memory": speed_memory.memory,
         "vus_pr": speed_vus.against_plain,
         "start_up": speed_startup.start_up,

@@ -117,15 +117,22 @@ def measure_of(values: FloatArray, n_trained: int, length: int, segment_starts: 
     Centre, unit and partners are those of the training span, the first `n_trained` rows; what is outside or stuck is
     told by all of them.
     """
-    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    trained = values[:n_trained]
-    centre, unit = np.nanmean(trained, axis=0), np.nanstd(trained, axis=0)
+    # channel by channel in double precision, so that what is made on the way stays small beside the readings
+    low, high, centre, unit, runs = np.array([_figures(column, n_trained, segment_starts) for column in values.T]).T
     still = unit <= 1e-9 * np.abs(centre)
     unit = np.where(still, np.where(centre != 0, np.abs(centre), 1.0), unit)
     margin = np.where(still, 0.05 * unit, 0.25 * (high - low))
-    runs = np.array([run_lengths(column, segment_starts).max(initial=1) for column in values.T])
-    longest = np.where(still, 0, np.maximum(2 * runs, 5))
-    return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((trained - centre) / unit))
+    longest = np.where(still, 0, np.maximum(2 * runs, 5)).astype(np.int64)
+    thinned = values[: n_trained : max(1, n_trained // PARTNER_ROWS)]
+    return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((thinned - centre) / unit))
+
+
+def _figures(column: FloatArray, n_trained: int, segment_starts: IntArray) -> tuple[float, ...]:
+    """Return of a channel (n,) its range, mean and standard deviation of the first rows, longest run of equal ones."""
+    column = column.astype(np.float64)
+    trained = column[:n_trained]
+    longest = run_lengths(column, segment_starts).max(initial=1)
+    return (np.nanmin(column), np.nanmax(column), np.nanmean(trained), np.nanstd(trained), longest)
 
 
 def chunks_of(
@@ -226,9 +233,8 @@ def _mean_and_log_deviation(total: FloatArray, square: FloatArray, count: FloatA
 
 def _partners(scaled: FloatArray) -> tuple[IntArray, FloatArray]:
     """Return the channel (F,) that each of (n, F) goes with most, -1 where that is weak, and the correlation (F,)."""
-    thinned = scaled[:: max(1, len(scaled) // PARTNER_ROWS)]
-    known = ~np.isnan(thinned)
-    filled = np.where(known, thinned, 0.0)
+    known = ~np.isnan(scaled)
+    filled = np.where(known, scaled, 0.0)
     together = known.T.astype(np.float64) @ known
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.nan_to_num(filled.T @ filled / together)  # of readings in units from their centre

@@ -19,8 +19,8 @@ from offbeat.typing import BoolArray
 if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
-STRETCH_READINGS = 1 << 19  # timesteps times channels that are scored at once: some ten MB of errors and sums
-FEWEST_REACHES = 16  # times what shapes its scores that a stretch is long at least: little is scored twice
+STRETCH_READINGS = 1 << 17  # timesteps times channels that are scored at once: some MB of errors and sums
+FEWEST_REACHES = 32  # times what shapes its scores that a stretch is long at least: little is scored twice
 
 
 def final_rows(detector: Detector, series: Series) -> BoolArray:

@@ -46,11 +46,12 @@ def edge_starts(segments: Segments, window_size: int) -> IntArray:
 
 
 def covered(starts: IntArray, window_size: int, n_timesteps: int) -> BoolArray:
-    """Return which timesteps (T,) lie in at least one window."""
-    edges = np.zeros(n_timesteps + 1, dtype=np.int64)
-    np.add.at(edges, starts, 1)
-    np.add.at(edges, starts + window_size, -1)
-    return np.cumsum(edges[:-1]) > 0
+    """Return which timesteps (T,) lie in at least one window; starts ascend."""
+    mask = np.zeros(n_timesteps, dtype=bool)
+    breaks = np.flatnonzero(np.diff(starts) > window_size) + 1  # between windows that do not touch
+    for run in np.split(starts, breaks) if len(starts) else ():
+        mask[run[0] : run[-1] + window_size] = True
+    return mask
 
 
 def reach_mask(usable: BoolArray, segment_starts: IntArray, before: int, after: int) -> BoolArray:

@@ -42,8 +42,8 @@ from offbeat.readings.timestamps import INDEX_NAMES, counts_rows, index_of, inde
 from offbeat.typing import BoolArray
 
 READINGS_SUFFIXES = (".csv", ".parquet")
-PIECE_READINGS = 1 << 18  # cells that are read at once of a file that comes in pieces
-MOST_AT_ONCE = 1 << 21  # cells of the largest file that is read at once where pieces would do
+PIECE_READINGS = 1 << 17  # cells that are read at once of a file that comes in pieces
+MOST_AT_ONCE = 1 << 19  # cells of the largest file that is read at once where pieces would do
 
 
 @dataclass(frozen=True)
