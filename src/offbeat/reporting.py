@@ -18,6 +18,7 @@ from offbeat.files import new_file
 from offbeat.readings.messages import count, length_text
 from offbeat.tables import text_table
 
+ROW_GROUP = 1 << 16  # rows at least; a file of many small ones takes longer to read
 POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
 
 
@@ -110,11 +111,16 @@ def _written_csv(scratch: Path, results: Iterable[ScoreResult]) -> Iterator[Scor
 def _written_parquet(scratch: Path, results: Iterable[ScoreResult]) -> Iterator[ScoreResult]:
     with ExitStack() as open_files:
         file: parquet.ParquetWriter | None = None
+        waiting: list[pa.Table] = []
         for result in results:
-            table = pa.Table.from_pandas(_table_of(result), preserve_index=False)
-            file = file or open_files.enter_context(parquet.ParquetWriter(scratch, table.schema))
-            file.write_table(table)
+            waiting.append(pa.Table.from_pandas(_table_of(result), preserve_index=False))
+            file = file or open_files.enter_context(parquet.ParquetWriter(scratch, waiting[0].schema))
+            if sum(len(table) for table in waiting) >= ROW_GROUP:
+                file.write_table(pa.concat_tables(waiting))
+                waiting = []
             yield result
+        if file is not None and waiting:
+            file.write_table(pa.concat_tables(waiting))
 
 
 def _table_of(result: ScoreResult) -> pd.DataFrame:

@@ -109,3 +109,16 @@ def test_an_empty_channel_gives_nothing_and_no_warning():
         chunks = chunks_of(np.full((20, 1), NAN), np.arange(20), np.ones(20, dtype=bool), 1, measure)
     assert np.isnan(chunks.statistics).all()
     assert chunks.coverage.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
+def test_a_measure_does_not_change_with_how_many_readings_are_taken_at_once(readings, monkeypatch, at_once):
+    _, values, usable = readings
+    rows, starts = np.flatnonzero(usable), np.array([0, 50, 130])
+    expected = values[rows[:150]]
+    monkeypatch.setattr("offbeat.detection.chunks.READINGS_AT_ONCE", at_once)
+    measure = measure_of(values, rows, 150, 8, starts)
+    np.testing.assert_allclose(measure.centre, np.nanmean(expected, axis=0))
+    np.testing.assert_allclose(measure.unit, np.nanstd(expected, axis=0))
+    longest = [run_lengths(column, starts).max() for column in values[rows].T]
+    assert measure.longest_run.tolist() == [max(2 * length, 5) for length in longest]

@@ -118,10 +118,8 @@ def measure_of(values: FloatArray, rows: IntArray, n_trained: int, length: int, 
     Centre, unit and partners are those of the training span, the first `n_trained` rows; what is outside or stuck is
     told by all of them.
     """
-    # channel by channel in double precision, so that what is made on the way stays small beside the readings
-    low, high, centre, unit, runs = np.array(
-        [_figures(column[rows], n_trained, segment_starts) for column in values.T]
-    ).T
+    low, high, centre, unit = _figures(values, rows, n_trained)
+    runs = np.array([_longest_run(column[rows], segment_starts) for column in values.T])
     still = unit <= 1e-9 * np.abs(centre)
     unit = np.where(still, np.where(centre != 0, np.abs(centre), 1.0), unit)
     margin = np.where(still, 0.05 * unit, 0.25 * (high - low))
@@ -130,12 +128,32 @@ def measure_of(values: FloatArray, rows: IntArray, n_trained: int, length: int, 
     return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((thinned - centre) / unit))
 
 
-def _figures(column: FloatArray, n_trained: int, segment_starts: IntArray) -> tuple[float, ...]:
-    """Return of a channel (n,) its range, mean and standard deviation of the first rows, longest run of equal ones."""
-    column = column.astype(np.float64)
-    trained = column[:n_trained]
-    longest = run_lengths(column, segment_starts).max(initial=1)
-    return (np.nanmin(column), np.nanmax(column), np.nanmean(trained), np.nanstd(trained), longest)
+def _figures(values: FloatArray, rows: IntArray, n_trained: int) -> tuple[FloatArray, ...]:
+    """Return lowest and highest reading (F,) of rows (n,) of values (T, F); mean and deviation of the first of them."""
+    n_at_once = max(READINGS_AT_ONCE // values.shape[1], 1)
+    low, high, centre, square = np.full((4, values.shape[1]), [[np.nan], [np.nan], [0.0], [0.0]])
+    for first in range(0, len(rows), n_at_once):
+        some = values[rows[first : first + n_at_once]]
+        low, high = np.fmin(low, np.fmin.reduce(some)), np.fmax(high, np.fmax.reduce(some))
+    parts = [rows[first : min(first + n_at_once, n_trained)] for first in range(0, n_trained, n_at_once)]
+    count = sum((~np.isnan(values[part])).sum(axis=0) for part in parts)
+    for part in parts:
+        centre += np.nansum(values[part], axis=0, dtype=np.float64) / count
+    for part in parts:
+        square += np.nansum(np.square(values[part] - centre), axis=0) / count
+    return low, high, centre, np.sqrt(square)
+
+
+def _longest_run(column: FloatArray, segment_starts: IntArray) -> int:
+    """Return the length of the longest run of equal readings (n,), at least 1; missing ones end a run."""
+    new = np.concatenate(([True], column[1:] != column[:-1]))
+    new[segment_starts] = True
+    last, longest = 0, 1
+    for first in range(0, len(new), READINGS_AT_ONCE):
+        begins = np.flatnonzero(new[first : first + READINGS_AT_ONCE]) + first
+        longest = max(longest, int(np.diff(begins, prepend=last).max(initial=0)))
+        last = int(begins[-1]) if len(begins) else last
+    return max(longest, len(new) - last)
 
 
 def chunks_of(

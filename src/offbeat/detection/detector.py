@@ -392,8 +392,13 @@ class Detector:
         def judged_at(starts: IntArray) -> FloatArray:
             windows = gather_windows(inputs, starts, self.window_size)
             estimates = self.runtime.estimate(hold_missing(windows))
-            tell(int(starts[-1]) + self.window_size)
             return judge(windows[:, forecast, : len(self.channels)], estimates)
+
+        def each(work: Callable[[IntArray], FloatArray], batches: list[IntArray]) -> Iterator[FloatArray]:
+            found = self.runtime.each(work, batches) if len(batches) > 1 else map(work, batches)
+            for starts, errors in zip(batches, found, strict=True):
+                tell(int(starts[-1]) + self.window_size)
+                yield errors
 
         return timestep_errors(
             judged_at,
@@ -404,6 +409,7 @@ class Detector:
             horizon=self.runtime.horizon,
             stride=self.params.stride,
             delay=self.params.overlap,
+            each=each,
         )
 
     def save(self, directory: Path | str) -> None:
