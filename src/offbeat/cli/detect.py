@@ -35,11 +35,19 @@ def score(
         check_out(out, readings)
     files = files_of(readings)
     detector = Detector.load(model)
+    n_scores = 0
+
+    def scored(report: Report) -> Iterator[ScoreResult]:
+        nonlocal n_scores
+        for result in _results(detector, files, report):
+            n_scores += len(result.scores)
+            yield result
+
     with shown() as report:
-        results = _results(detector, files, report)
-        typer.echo(events_table(results if out is None else written(out, results)))
+        events = events_table(scored(report) if out is None else written(out, scored(report)))
+    typer.echo(events)
     if out is not None:
-        typer.echo(f"Wrote the scores to {out}")
+        typer.echo(f"Wrote {n_scores} scores to {out}")
 
 
 def _results(detector: Detector, files: list[Path], report: Report) -> Iterator[ScoreResult]:
