@@ -145,8 +145,8 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
         if (touched & ~prepared.normal).any():
             row = int(np.flatnonzero(touched & ~prepared.normal)[0])
             raise StageError(f"leak: a {name} window of asset '{asset}' has labelled or excluded row {row}")
-        ends = prepared.series.segment_starts[1:]  # of the segments before
-        if (np.searchsorted(starts, ends - reach + 1) < np.searchsorted(starts, ends)).any():
+        cuts = prepared.series.segment_starts[1:]
+        if (np.searchsorted(starts, cuts - reach + 1) < np.searchsorted(starts, cuts)).any():
             raise StageError(f"leak: a {name} window of asset '{asset}' crosses a long gap")
     ends = (split.train[1], split.held_out[1] + window_size, split.calibration[1] + window_size)
     begins = (split.held_out[0], split.calibration[0], split.test[0])

@@ -218,9 +218,9 @@ def series_hash(series: Series) -> str:
     head = json.dumps([series.asset, series.channels, int(series.step), series.is_time])
     digest = hashlib.sha256(head.encode())
     for start in range(0, series.n_timesteps, HASHED_ROWS):  # in double precision, whatever they are stored in
-        digest.update(np.ascontiguousarray(series.values[start : start + HASHED_ROWS], dtype=np.float64))
+        digest.update(np.ascontiguousarray(series.values[start : start + HASHED_ROWS], dtype=np.float64).data)
     for array in (series.stamps, series.segment_starts):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
