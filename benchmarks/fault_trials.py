@@ -22,12 +22,13 @@ import pandas as pd
 import yaml
 from servers import make_project, readings, run
 
+from offbeat.detection.reading import read_file
 from offbeat.detection.streaming import final_rows
 from offbeat.errors import OffbeatError
 from offbeat.evaluation.ground import learnt_until
 from offbeat.files import new_file
 from offbeat.operation.alarms import Alarm
-from offbeat.operation.scoring import read_file, score_folder
+from offbeat.operation.scoring import score_folder
 from offbeat.operation.store import Store
 from offbeat.params import load_params
 from offbeat.promotion import VERDICT, stamps

@@ -85,9 +85,6 @@ def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
         speed_warm,
     )
 
-    def missing(name: str, why: str) -> Callable[[Plan], dict[str, Outcome]]:
-        return lambda _: {name: Outcome((), why)}
-
     return {
         "training": speed_networks.training,  # before what asks TensorFlow to be deterministic, for all of the process
         "scoring": speed_networks.scoring,
@@ -96,7 +93,6 @@ def _measures() -> dict[str, Callable[[Plan], dict[str, Any]]]:
         "alarms": speed_alarms.alarms,
         "orion": speed_orion.alarms_orion,
         "warm_start": speed_warm.warm_start,
-        "streaming": missing("memory_streaming", "not built: `offbeat score` reads a whole file"),
         "memory": speed_memory.memory,
         "vus_pr": speed_vus.against_plain,
         "start_up": speed_startup.start_up,

@@ -111,6 +111,58 @@ def test_the_written_scores_are_those_of_the_library(folder: Path, model: Path, 
     np.testing.assert_allclose(table["score"], result.scores, rtol=1e-12)
 
 
+@pytest.fixture
+def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet files of any size are read piece by piece, and scored in stretches of a few hundred timesteps."""
+    monkeypatch.setattr("offbeat.readings.folder.MOST_AT_ONCE", 0)
+    monkeypatch.setattr("offbeat.readings.folder.PIECE_READINGS", 300)
+    monkeypatch.setattr("offbeat.detection.streaming.STRETCH_READINGS", 0)
+    monkeypatch.setattr("offbeat.detection.streaming.FEWEST_REACHES", 2)
+
+
+@pytest.mark.usefixtures("in_pieces")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_that_is_read_in_pieces_is_scored_as_one_that_is_read_at_once(
+    folder: Path, model: Path, tmp_path: Path, suffix: str
+) -> None:
+    large, out = tmp_path / "large", tmp_path / f"scores{suffix}"
+    large.mkdir()
+    for name in ("a", "b"):
+        frame = pd.read_csv(folder / "readings" / f"{name}.csv", parse_dates=["timestamp"])
+        frame.to_parquet(large / f"{name}.parquet")
+    at_once, printed = tmp_path / f"at-once{suffix}", []
+    for given, to in ((folder, at_once), (large, out)):
+        printed.append(invoke("score", given, "--model", model, "--out", to).replace(str(to), ""))
+    assert printed[0] == printed[1]
+    assert "1 event in 1,200 timesteps of 2 assets" in printed[0] or "events in 1,200 timesteps" in printed[0]
+    if suffix == ".csv":
+        assert out.read_text() == at_once.read_text()
+    else:
+        pd.testing.assert_frame_equal(pd.read_parquet(out), pd.read_parquet(at_once))
+
+
+@pytest.mark.usefixtures("in_pieces")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_wrong_reading_in_the_middle_of_a_file_leaves_the_old_scores(
+    folder: Path,
+    model: Path,
+    tmp_path: Path,
+    suffix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frame = pd.read_csv(folder / "readings" / "a.csv", parse_dates=["timestamp"])
+    frame.loc[550, "flow"] = np.inf
+    (tmp_path / "in").mkdir()
+    frame.to_parquet(tmp_path / "in" / "a.parquet")
+    out = tmp_path / f"scores{suffix}"
+    out.write_text("old")
+    message = refused(monkeypatch, capsys, "score", tmp_path / "in" / "a.parquet", "--model", model, "--out", out)
+    assert "a.parquet, row 550: channel 'flow' is inf" in message
+    assert out.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
+
+
 def test_validate_grades_and_fails_on_an_unreadable_file(folder: Path, tmp_path: Path) -> None:
     assert "grade" in invoke("validate", folder)
     shutil.copytree(folder, tmp_path / "copy")

@@ -116,7 +116,9 @@ def test_a_model_that_estimates_no_whole_windows_takes_the_scores_of_several_cha
 def test_values_for_one_channel_must_fit_together_for_readings_of_one_channel_alone():
     params = load_params(changes={"prepare": {"window_size": {"one": 4, "several": 32}}})
     assert params.for_channels(3).prepare.window_size == 32
-    with pytest.raises(ParamsError, match=r"stride=8 must be at most prepare.window_size=4.*\(values for one channel\)"):
+    with pytest.raises(
+        ParamsError, match=r"stride=8 must be at most prepare.window_size=4.*\(values for one channel\)"
+    ):
         params.for_channels(1)
 
 

@@ -10,10 +10,11 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from offbeat.detection.reading import read_file
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import ModelError
 from offbeat.evaluation.gate import Verdict
-from offbeat.operation.scoring import read_file, score_folder
+from offbeat.operation.scoring import score_folder
 from offbeat.operation.store import Store
 from offbeat.promotion import (
     _judge,

@@ -9,7 +9,7 @@ import pytest
 from offbeat.detection.result import score_result
 from offbeat.errors import OffbeatError
 from offbeat.readings.series import Series
-from offbeat.reporting import check_out, events_table, learning_warning, write_scores
+from offbeat.reporting import check_out, events_table, learning_warning, written
 from offbeat.tables import text_table
 
 
@@ -114,7 +114,7 @@ def test_a_heading_alone_makes_a_table():
 def test_scores_read_back_are_those_that_were_written(tmp_path, suffix, timed):
     out = tmp_path / f"scores{suffix}"
     results = [result_of([(6, 9)], timed=timed), result_of([], timed=timed, asset="pump-2")]
-    write_scores(out, results)
+    assert list(written(out, results)) == results
     first = "timestamp" if timed else "index"
     table = pd.read_csv(out, parse_dates=[first] if timed else None) if suffix == ".csv" else pd.read_parquet(out)
     assert list(table.columns) == [first, "asset", "score", "threshold", "alarm", "share.flow", "share.temp"]
@@ -127,7 +127,7 @@ def test_scores_read_back_are_those_that_were_written(tmp_path, suffix, timed):
 
 def test_times_in_a_csv_keep_their_part_of_a_second(tmp_path):
     result = result_of([], period="250ms")
-    write_scores(tmp_path / "scores.csv", [result])
+    list(written(tmp_path / "scores.csv", [result]))
     times = pd.to_datetime(pd.read_csv(tmp_path / "scores.csv")["timestamp"], format="ISO8601")
     assert times.tolist() == list(result.index)
 

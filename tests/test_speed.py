@@ -44,7 +44,7 @@ def test_the_short_form_measures_every_row_that_is_built(data, tmp_path, capsys)
     rows = json.loads(out.read_text())
     assert set(rows) == {*GOALS, speed.PROFILE}
     without = {name for name in GOALS if not rows[name]["figures"]}
-    assert without == {"alarms_orion", "memory_streaming"}
+    assert without == {"alarms_orion"}
     assert all(rows[name]["note"] for name in without)
     assert all(min(row["figures"]) > 0 for row in rows.values() if row.get("figures"))
     printed = capsys.readouterr().out

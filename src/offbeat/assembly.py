@@ -10,6 +10,8 @@ from offbeat.detection.calibration import Calibration, CalibrationSpan
 from offbeat.detection.detector import Detector
 from offbeat.detection.reference import reference_of
 from offbeat.detection.runtime import Runtime
+from offbeat.detection.scores import Usual
+from offbeat.detection.streaming import tail_start
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import reach_mask
 from offbeat.params import CalibrateParams, PrepareParams
@@ -51,11 +53,10 @@ def calibrate_fleet(
     learnt, scores = [], []
     reports = parts(report, work, [prepared.split.test[0] for prepared in fleet])
     for prepared, part in zip(fleet, reports, strict=True):
-        series = prepared.series.rows(0, prepared.split.test[0])
-        errors = detector.errors(series, prepared.scaling, part)
-        usual = detector.usual_errors(errors[held_out_rows(prepared, detector.window_size)])
+        usual = _usual_errors(detector, prepared)
         learnt.append(usual)
-        scores.append(detector.combined(errors, usual, series.segments))
+        unlimited = Calibration(prepared.scaling, usual, Threshold(np.inf, "none", None))
+        scores.append(detector.scores(prepared.series.rows(0, prepared.split.test[0]), unlimited, part))
     thresholds = fleet_thresholds(detector, fleet, scores)
     for prepared, usual, threshold, values in zip(fleet, learnt, thresholds, scores, strict=True):
         split, series = prepared.split, prepared.series.rows(0, prepared.split.test[0])
@@ -80,3 +81,13 @@ def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequ
         for prepared, values in zip(fleet, scores, strict=True)
     ]
     return detector.choose_thresholds(spans)
+
+
+def _usual_errors(detector: Detector, prepared: Prepared) -> Usual:
+    """Return what the errors of the held-out part of the training span are like."""
+    start, stop = prepared.split.held_out
+    # scored apart from the rest, so that no error of any other reading is kept
+    begin = tail_start(detector, prepared.series, start)
+    end = min(stop + detector.window_size, prepared.split.test[0])  # later windows vote on its last timesteps
+    errors = detector.errors(prepared.series.rows(begin, end), prepared.scaling)
+    return detector.usual_errors(errors[held_out_rows(prepared, detector.window_size)[begin:end]])

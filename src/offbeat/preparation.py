@@ -145,8 +145,8 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
         if (touched & ~prepared.normal).any():
             row = int(np.flatnonzero(touched & ~prepared.normal)[0])
             raise StageError(f"leak: a {name} window of asset '{asset}' has labelled or excluded row {row}")
-        segment = np.searchsorted(prepared.series.segment_starts, starts, side="right")
-        if (segment != np.searchsorted(prepared.series.segment_starts, starts + reach - 1, side="right")).any():
+        cuts = prepared.series.segment_starts[1:]
+        if (np.searchsorted(starts, cuts - reach + 1) < np.searchsorted(starts, cuts)).any():
             raise StageError(f"leak: a {name} window of asset '{asset}' crosses a long gap")
     ends = (split.train[1], split.held_out[1] + window_size, split.calibration[1] + window_size)
     begins = (split.held_out[0], split.calibration[0], split.test[0])
@@ -168,12 +168,17 @@ def laid_end_to_end(fleet: Sequence[Prepared], calendar: str = "none") -> Lesson
             f"train.calendar={calendar} needs timestamps, and these readings are numbered: set it to none"
         )
     offsets = np.cumsum([0] + [prepared.series.n_timesteps for prepared in fleet[:-1]])
-    values = np.concatenate([prepared.scaled for prepared in fleet])
+    # what one asset alone learns from is what it has; a copy would take as much memory as the readings
+    alone = len(fleet) == 1 and not n_calendar
+    values = fleet[0].scaled if alone else np.concatenate([prepared.scaled for prepared in fleet])
     starts = np.concatenate([p.starts + offset for p, offset in zip(fleet, offsets, strict=True)])
     held_out = np.concatenate([p.held_out_starts + offset for p, offset in zip(fleet, offsets, strict=True)])
     kept = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), HELD_OUT_WINDOWS)).astype(np.int64))
-    codes = np.concatenate([calendar_code(prepared.series.stamps, n_calendar) for prepared in fleet])
-    return Lesson(np.concatenate([values, codes], axis=1), values.shape[1], starts, held_out[kept])
+    n_channels = values.shape[1]
+    if n_calendar:
+        codes = np.concatenate([calendar_code(prepared.series.stamps, n_calendar) for prepared in fleet])
+        values = np.concatenate([values, codes], axis=1)
+    return Lesson(values, n_channels, starts, held_out[kept])
 
 
 def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:
@@ -261,8 +266,8 @@ def _learnable(series: Series, split: Split, normal: BoolArray) -> tuple[Series,
             f"asset '{series.asset}': every row of its training span is labelled or excluded: "
             "give more normal readings, or a larger prepare.train_share"
         )
-    for channel, column in zip(series.channels, span.values[usable].T, strict=True):
-        if np.isnan(column).all():
+    for channel, column in zip(series.channels, span.values.T, strict=True):
+        if not (usable & ~np.isnan(column)).any():
             raise ReadingsError(
                 f"asset '{series.asset}': channel '{channel}' has no reading in the training span: "
                 "drop the column from all assets, or give readings of it"
@@ -308,8 +313,8 @@ def preparation_notes(folder: Folder, fleet: Sequence[Prepared]) -> list[str]:
 def still_channels(prepared: Prepared) -> list[str]:
     """Return the channels that do not move in the training span: they teach the network nothing."""
     span, normal = _learnable(prepared.series, prepared.split, prepared.normal)
-    still = np.nanmin(span.values[normal], axis=0) == np.nanmax(span.values[normal], axis=0)
-    return [channel for channel, stands in zip(prepared.series.channels, still, strict=True) if stands]
+    columns = zip(prepared.series.channels, span.values.T, strict=True)
+    return [name for name, column in columns if np.nanmin(column[normal]) == np.nanmax(column[normal])]
 
 
 def _season_notes(prepared: Prepared) -> list[str]:

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from offbeat.detection.detector import Detector
 from offbeat.detection.result import Event, ScoreResult
 from offbeat.errors import OffbeatError
 from offbeat.files import new_file
-from offbeat.readings.messages import count, duration_text
+from offbeat.readings.messages import count, length_text
 from offbeat.tables import text_table
 
+ROW_GROUP = 1 << 16  # rows at least; a file of many small ones takes longer to read
 POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
 
 
-def events_table(results: Sequence[ScoreResult]) -> str:
-    """Return the events of all assets as text: when, how long, how strong, which channels."""
-    timed = all(result.is_time for result in results)
-    rows = [["asset", "from (UTC)" if timed else "from", "to", "length", "peak / threshold", "leading channels"]]
+def events_table(results: Iterable[ScoreResult]) -> str:
+    """Return the events of all assets as text: when, how long, how strong, which channels.
+
+    An asset may have several results, of successive timesteps; none is kept.
+    """
+    rows: list[list[str]] = []
+    assets: set[str] = set()
+    n_timesteps, n_unscored, timed = 0, 0, True
     for result in results:
-        period = _period(result.index)
-        rows += [_row(result, event, period) for event in result.events]
-    n_unscored = sum(int(result.scores.size - (result.scores == result.scores).sum()) for result in results)
+        rows += [_row(result, event) for event in result.events]
+        assets.add(result.asset)
+        n_timesteps += len(result.scores)
+        n_unscored += int(np.isnan(result.scores).sum())
+        timed = timed and result.is_time
+    rows.insert(0, ["asset", "from (UTC)" if timed else "from", "to", "length", "peak / threshold", "leading channels"])
     lines = [text_table(rows, right_from=len(rows[0])) if len(rows) > 1 else "No alarms."]
     n_events = len(rows) - 1
-    n_timesteps = sum(len(result.scores) for result in results)
-    lines.append(f"{count(n_events, 'event')} in {count(n_timesteps, 'timestep')} of {count(len(results), 'asset')}")
+    lines.append(f"{count(n_events, 'event')} in {count(n_timesteps, 'timestep')} of {count(len(assets), 'asset')}")
     if n_unscored:
         lines.append(
             f"without a score: {count(n_unscored, 'timestep')}, in stretches between long gaps that are shorter than "
@@ -79,23 +90,49 @@ def check_folder(out: Path, readings: Sequence[Path] = ()) -> None:
         raise OffbeatError(f"--out {out}: folder {out.parent} does not exist: make it first")
 
 
-def write_scores(out: Path, results: Sequence[ScoreResult]) -> None:
-    """Write timestamp, asset, score, threshold, alarm and shares of every timestep, whole or not at all."""
-    frames = [result.to_frame() for result in results]
-    timed = isinstance(frames[0].index, pd.DatetimeIndex)
-    table = pd.concat(frames).rename_axis("timestamp" if timed else "index").reset_index()
+def written(out: Path, results: Iterable[ScoreResult]) -> Iterator[ScoreResult]:
+    """Yield results once they are written: timestamp, asset, score, threshold, alarm and shares of every timestep.
+
+    The file is there, and whole, when all of them are.
+    """
     with new_file(out) as scratch:
-        if out.suffix == ".csv":
-            table.to_csv(scratch, index=False, date_format="%Y-%m-%dT%H:%M:%SZ" if _whole_seconds(table) else None)
-        else:
-            table.to_parquet(scratch, index=False)
+        yield from (_written_csv if out.suffix == ".csv" else _written_parquet)(scratch, results)
 
 
-def _row(result: ScoreResult, event: Event, period: pd.Timedelta | None) -> list[str]:
+def _written_csv(scratch: Path, results: Iterable[ScoreResult]) -> Iterator[ScoreResult]:
+    with scratch.open("w", encoding="utf-8", newline="") as file:
+        for k, result in enumerate(results):
+            table = _table_of(result)
+            form = "%Y-%m-%dT%H:%M:%SZ" if _whole_seconds(table) else None
+            table.to_csv(file, index=False, header=k == 0, date_format=form)
+            yield result
+
+
+def _written_parquet(scratch: Path, results: Iterable[ScoreResult]) -> Iterator[ScoreResult]:
+    with ExitStack() as open_files:
+        file: parquet.ParquetWriter | None = None
+        waiting: list[pa.Table] = []
+        for result in results:
+            waiting.append(pa.Table.from_pandas(_table_of(result), preserve_index=False))
+            file = file or open_files.enter_context(parquet.ParquetWriter(scratch, waiting[0].schema))
+            if sum(len(table) for table in waiting) >= ROW_GROUP:
+                file.write_table(pa.concat_tables(waiting))
+                waiting = []
+            yield result
+        if file is not None and waiting:
+            file.write_table(pa.concat_tables(waiting))
+
+
+def _table_of(result: ScoreResult) -> pd.DataFrame:
+    return result.to_frame().rename_axis("timestamp" if result.is_time else "index").reset_index()
+
+
+def _row(result: ScoreResult, event: Event) -> list[str]:
     """Return an event's cells; its length counts its last timestep too."""
     channels = ", ".join(f"{name} {share:.0%}" for name, share in event.channels)
     n_timesteps = event.stop - event.start
-    length = count(n_timesteps, "timestep") if period is None else duration_text(n_timesteps * period)
+    is_time = result.is_time
+    length = length_text(n_timesteps * result.step, is_time) if is_time else count(n_timesteps, "timestep")
     when = [_moment(event.first), _moment(event.last), length]
     return [result.asset, *when, f"{event.peak_score / result.threshold:.1f}", channels]
 
@@ -103,13 +140,6 @@ def _row(result: ScoreResult, event: Event, period: pd.Timedelta | None) -> list
 def _moment(moment: pd.Timestamp | int) -> str:
     """Return a time in UTC, with the part of a second that it has, or an integer index as it is."""
     return str(moment.tz_localize(None) if isinstance(moment, pd.Timestamp) else moment)
-
-
-def _period(index: pd.Index) -> pd.Timedelta | None:
-    """Return the step of a time grid: its smallest, for only the steps over long gaps are larger."""
-    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
-        return None
-    return pd.Timedelta((index[1:] - index[:-1]).min())
 
 
 def _whole_seconds(table: pd.DataFrame) -> bool:

@@ -26,9 +26,11 @@ def readings():
     return stamps[kept], values[kept], (rng.random(300) < 0.9)[kept]
 
 
-def test_chunk_statistics_are_those_of_plain_loops(readings):
+@pytest.mark.parametrize("at_once", [1, 60, 1 << 20])
+def test_chunk_statistics_are_those_of_plain_loops(readings, monkeypatch, at_once):
+    monkeypatch.setattr("offbeat.detection.chunks.READINGS_AT_ONCE", at_once)
     stamps, values, usable = readings
-    measure = measure_of(values, len(values), 60 * MINUTE * 3, np.array([0]))
+    measure = measure_of(values, np.arange(len(values)), len(values), 60 * MINUTE * 3, np.array([0]))
     scores = np.abs(np.nan_to_num(values[:, 0])) + 0.1
     got = chunks_of(values, stamps, usable, 10 * MINUTE, measure, scores=scores)
     want = naive.chunks(values, stamps, usable, 10 * MINUTE, measure, scores)
@@ -76,7 +78,7 @@ def test_a_run_of_equal_readings_ends_at_another_at_a_missing_one_and_at_a_long_
 def test_a_measure_knows_range_runs_and_partners():
     load = np.tile([0.0, 1.0, 2.0, 3.0], 50)
     values = np.column_stack([load, 10 - load, np.tile([5.0, 5.0, 6.0, 6.0, 5.0], 40), np.full(200, 7.0)])
-    measure = measure_of(values, 200, 8, np.array([0]))
+    measure = measure_of(values, np.arange(len(values)), 200, 8, np.array([0]))
     assert measure.partner[:2].tolist() == [1, 0]
     np.testing.assert_allclose(measure.slope[:2], -1)
     assert measure.partner[3] == -1  # what stands still goes with nothing
@@ -87,13 +89,13 @@ def test_a_measure_knows_range_runs_and_partners():
 
 def test_the_range_is_that_of_calibration_too_and_the_centre_that_of_training_alone():
     values = np.array([[1.0], [2.0], [3.0], [5.0]])
-    measure = measure_of(values, 3, 8, np.array([0]))
+    measure = measure_of(values, np.arange(len(values)), 3, 8, np.array([0]))
     assert (measure.low[0], measure.high[0]) == (0.0, 6.0)
     assert measure.centre[0] == 2.0
 
 
 def test_a_channel_that_stands_still_is_never_stuck_and_outside_by_a_twentieth():
-    measure = measure_of(np.full((40, 1), 7.0), 40, 10, np.array([0]))
+    measure = measure_of(np.full((40, 1), 7.0), np.arange(40), 40, 10, np.array([0]))
     values = np.concatenate([np.full((10, 1), 7.3), np.full((10, 1), 7.5)])
     faults = chunks_of(values, np.arange(20), np.ones(20, dtype=bool), 1, measure).faults
     np.testing.assert_array_equal(faults[:, 0], [[0, 0, 0], [0, 0, 1]])
@@ -107,3 +109,16 @@ def test_an_empty_channel_gives_nothing_and_no_warning():
         chunks = chunks_of(np.full((20, 1), NAN), np.arange(20), np.ones(20, dtype=bool), 1, measure)
     assert np.isnan(chunks.statistics).all()
     assert chunks.coverage.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
+def test_a_measure_does_not_change_with_how_many_readings_are_taken_at_once(readings, monkeypatch, at_once):
+    _, values, usable = readings
+    rows, starts = np.flatnonzero(usable), np.array([0, 50, 130])
+    expected = values[rows[:150]]
+    monkeypatch.setattr("offbeat.detection.chunks.READINGS_AT_ONCE", at_once)
+    measure = measure_of(values, rows, 150, 8, starts)
+    np.testing.assert_allclose(measure.centre, np.nanmean(expected, axis=0))
+    np.testing.assert_allclose(measure.unit, np.nanstd(expected, axis=0))
+    longest = [run_lengths(column, starts).max() for column in values[rows].T]
+    assert measure.longest_run.tolist() == [max(2 * length, 5) for length in longest]

@@ -1,5 +1,6 @@
 """Scaling measures each channel by how much it moves, leaves missing readings missing, and can be taken back."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -202,3 +203,31 @@ def test_scaling_changes_no_series():
     scaling = fit_scaling(series, np.ones(3, dtype=bool), rules(transform="log", season="day", difference=1))
     scaling.invert(scaling.apply(series), series)
     assert np.array_equal(series.values, before)
+
+
+@pytest.mark.parametrize("difference", [0, 1])
+@pytest.mark.parametrize("at_once", [1, 9, 40])
+def test_scaling_does_not_change_with_how_many_readings_are_taken_at_once(
+    make_series, monkeypatch, difference, at_once
+):
+    changes = {"prepare": {"difference": difference, "transform": "log", "season": "day", "scaling": "robust"}}
+    preprocessing = load_params(changes=changes).prepare.preprocessing
+    series = make_series(300, gaps=[(40, 60)], missing=0.1)
+    normal = np.arange(series.n_timesteps) % 7 > 0
+    whole = fit_scaling(series, normal, preprocessing)
+    expected = whole.apply(series)
+    monkeypatch.setattr("offbeat.detection.scaling.AT_ONCE", at_once)
+    scaling = fit_scaling(series, normal, preprocessing)
+    for name in ("profile", "centre", "scale"):
+        np.testing.assert_allclose(getattr(scaling, name), getattr(whole, name), rtol=1e-12)
+    np.testing.assert_array_equal(whole.apply(series), expected)
+
+
+def test_single_precision_is_scaled_as_the_same_numbers_in_double(make_series):
+    preprocessing = load_params(changes={"prepare": {"difference": 1, "transform": "log"}}).prepare.preprocessing
+    series = make_series(300, missing=0.1)
+    single = replace(series, values=series.values.astype(np.float32))
+    double = replace(series, values=single.values.astype(np.float64))
+    normal = np.ones(series.n_timesteps, dtype=bool)
+    one, other = (fit_scaling(s, normal, preprocessing) for s in (single, double))
+    np.testing.assert_array_equal(one.apply(single), other.apply(double))

@@ -17,7 +17,8 @@ SCORER = """
 import sys
 from pathlib import Path
 from offbeat.detection.detector import Detector
-from offbeat.operation.scoring import read_file, score_new
+from offbeat.detection.reading import read_file
+from offbeat.operation.scoring import score_new
 from offbeat.operation.store import Store
 
 url, folder, n_new = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

@@ -267,3 +267,21 @@ def test_unusable_periods_are_refused(df, period, message):
 
 def test_single_reading_is_accepted_with_a_period():
     assert Series.from_frame(frame([3]), "a", period=1).segments == [(0, 1)]
+
+
+def test_single_precision_stays_where_every_channel_has_it_and_nothing_loses_digits():
+    index = pd.date_range("2026-01-01", periods=4, freq="1s")
+    single = pd.DataFrame({"a": [1.5, 2, 3, np.nan], "b": [1, 2, 3, 4.25]}, index).astype(np.float32)
+    assert Series.from_frame(single, "pump").values.dtype == np.float32
+    mixed = single.assign(c=[1e9 + 0.25, 1e9, 1e9, 1e9])
+    series = Series.from_frame(mixed, "pump")
+    assert series.values.dtype == np.float64
+    assert series.values[0, 2] == 1e9 + 0.25
+
+
+def test_the_hash_of_readings_does_not_tell_how_they_are_stored():
+    index = pd.date_range("2026-01-01", periods=40_000, freq="1s")
+    single = pd.DataFrame({"a": np.arange(40_000) / 7}, index).astype(np.float32)
+    one, other = (Series.from_frame(frame, "pump") for frame in (single, single.astype(np.float64)))
+    assert one.values.dtype != other.values.dtype
+    assert series_hash(one) == series_hash(other)

@@ -10,8 +10,8 @@ from serving_stack import current_of, running
 
 from offbeat.client import Scorer, Stream
 from offbeat.detection.detector import Detector
+from offbeat.detection.reading import read_file
 from offbeat.detection.runtime import Runtime
-from offbeat.operation.scoring import read_file
 from offbeat.params import load_params
 from offbeat.readings.datasets import fetch
 from offbeat.readings.folder import read_folder, reading_files

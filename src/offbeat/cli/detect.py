@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from offbeat.cli.bars import shown
-from offbeat.cli.inputs import Change, ParamsFile, params_of, read
+from offbeat.cli.inputs import Change, ParamsFile, files_of, params_of, read
 from offbeat.errors import ParamsError
+
+if TYPE_CHECKING:
+    from offbeat.detection.detector import Detector
+    from offbeat.detection.result import ScoreResult
+    from offbeat.progress import Report
 
 
 def score(
@@ -19,26 +25,42 @@ def score(
 ) -> None:
     """Score readings and print the events.
 
-    When, how long, how strong and which channels; --out writes a score for every timestep.
+    When, how long, how strong and which channels; --out writes a score for every timestep. A large Parquet file whose
+    time column is of a type for times is read, scored and written piece by piece, so that memory does not limit it.
     """
     from offbeat.detection.detector import Detector
-    from offbeat.detection.reading import read_for
-    from offbeat.progress import parts
-    from offbeat.reporting import check_out, events_table, write_scores
+    from offbeat.reporting import check_out, events_table, written
 
     if out is not None:
         check_out(out, readings)
+    files = files_of(readings)
     detector = Detector.load(model)
+    n_scores = 0
+
+    def scored(report: Report) -> Iterator[ScoreResult]:
+        nonlocal n_scores
+        for result in _results(detector, files, report):
+            n_scores += len(result.scores)
+            yield result
+
     with shown() as report:
-        folder = read_for(
-            detector, lambda period: read(readings, period, detector.max_gap, report), lambda found: found.series
-        )
-        reports = parts(report, "scoring", [series.n_timesteps for series in folder.series])
-        results = [detector.score(series, report=part) for series, part in zip(folder.series, reports, strict=True)]
-    typer.echo(events_table(results))
+        events = events_table(scored(report) if out is None else written(out, scored(report)))
+    typer.echo(events)
     if out is not None:
-        write_scores(out, results)
-        typer.echo(f"Wrote {sum(len(result.scores) for result in results)} scores to {out}")
+        typer.echo(f"Wrote {n_scores} scores to {out}")
+
+
+def _results(detector: Detector, files: list[Path], report: Report) -> Iterator[ScoreResult]:
+    """Yield the results of successive timesteps of each file."""
+    from offbeat.detection.reading import read_pieces
+    from offbeat.progress import Step
+
+    for file in files:
+        detector.check_asset(file.stem)  # of all of them, before the work
+    for file in files:
+        report(Step(f"reading {file.name}"))
+        pieces, n_timesteps = read_pieces(detector, file)
+        yield from detector.score_pieces(file.stem, pieces, n_timesteps=n_timesteps, report=report)
 
 
 def calibrate(

@@ -175,7 +175,7 @@ class Feed:
 
 
 def _line(one: Scored) -> str:
-    from offbeat.detection.result import LEADING_SHARE
+    from offbeat.detection.running import LEADING_SHARE
 
     score = "none" if one.score is None else f"{one.score:.4g}"
     text = f"{one.timestamp}  score {score}  threshold {one.threshold:.4g}"

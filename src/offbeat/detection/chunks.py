@@ -23,6 +23,7 @@ FAULTS = ("missing", "stuck", "outside")
 LOWEST_SPREAD = 1e-3  # in units of the channel
 WEAKEST_TIE = 0.5  # correlation below which two channels do not go together
 PARTNER_ROWS = 20_000  # at most, that correlations are taken from
+READINGS_AT_ONCE = 1 << 18  # or one chunk: in double precision, some times over
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,21 +112,48 @@ def phases(numbers: IntArray, length: int, is_time: bool, n_rounds: float) -> In
     return numbers % 7 if length == DAY and n_rounds >= 21 else np.zeros(len(numbers), dtype=np.int64)
 
 
-def measure_of(values: FloatArray, n_trained: int, length: int, segment_starts: IntArray) -> Measure:
-    """Learn what chunks are measured by from normal rows (n, F).
+def measure_of(values: FloatArray, rows: IntArray, n_trained: int, length: int, segment_starts: IntArray) -> Measure:
+    """Learn what chunks are measured by from normal rows (n,) of values (T, F).
 
     Centre, unit and partners are those of the training span, the first `n_trained` rows; what is outside or stuck is
     told by all of them.
     """
-    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    trained = values[:n_trained]
-    centre, unit = np.nanmean(trained, axis=0), np.nanstd(trained, axis=0)
+    low, high, centre, unit = _figures(values, rows, n_trained)
+    runs = np.array([_longest_run(column[rows], segment_starts) for column in values.T])
     still = unit <= 1e-9 * np.abs(centre)
     unit = np.where(still, np.where(centre != 0, np.abs(centre), 1.0), unit)
     margin = np.where(still, 0.05 * unit, 0.25 * (high - low))
-    runs = np.array([run_lengths(column, segment_starts).max(initial=1) for column in values.T])
-    longest = np.where(still, 0, np.maximum(2 * runs, 5))
-    return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((trained - centre) / unit))
+    longest = np.where(still, 0, np.maximum(2 * runs, 5)).astype(np.int64)
+    thinned = values[rows[: n_trained : max(1, n_trained // PARTNER_ROWS)]]
+    return Measure(length, centre, unit, low - margin, high + margin, longest, *_partners((thinned - centre) / unit))
+
+
+def _figures(values: FloatArray, rows: IntArray, n_trained: int) -> tuple[FloatArray, ...]:
+    """Return lowest and highest reading (F,) of rows (n,) of values (T, F); mean and deviation of the first of them."""
+    n_at_once = max(READINGS_AT_ONCE // values.shape[1], 1)
+    low, high, centre, square = np.full((4, values.shape[1]), [[np.nan], [np.nan], [0.0], [0.0]])
+    for first in range(0, len(rows), n_at_once):
+        some = values[rows[first : first + n_at_once]]
+        low, high = np.fmin(low, np.fmin.reduce(some)), np.fmax(high, np.fmax.reduce(some))
+    parts = [rows[first : min(first + n_at_once, n_trained)] for first in range(0, n_trained, n_at_once)]
+    count = sum((~np.isnan(values[part])).sum(axis=0) for part in parts)
+    for part in parts:
+        centre += np.nansum(values[part], axis=0, dtype=np.float64) / count
+    for part in parts:
+        square += np.nansum(np.square(values[part] - centre), axis=0) / count
+    return low, high, centre, np.sqrt(square)
+
+
+def _longest_run(column: FloatArray, segment_starts: IntArray) -> int:
+    """Return the length of the longest run of equal readings (n,), at least 1; missing ones end a run."""
+    new = np.concatenate(([True], column[1:] != column[:-1]))
+    new[segment_starts] = True
+    last, longest = 0, 1
+    for first in range(0, len(new), READINGS_AT_ONCE):
+        begins = np.flatnonzero(new[first : first + READINGS_AT_ONCE]) + first
+        longest = max(longest, int(np.diff(begins, prepend=last).max(initial=0)))
+        last = int(begins[-1]) if len(begins) else last
+    return max(longest, len(new) - last)
 
 
 def chunks_of(
@@ -159,62 +187,115 @@ def chunks_of(
     """
     last = int(stamps[-1]) if until is None else max(until, int(stamps[-1]))
     numbers = np.arange(stamps[0] // measure.length, last // measure.length + 1)
-    place = (stamps // measure.length - numbers[0]).astype(np.int64)
     begin = np.maximum(numbers * measure.length, stamps[0])
     end = np.minimum((numbers + 1) * measure.length - 1, last)
     expected: IntArray = np.maximum((end - begin) // step + 1, 1)  # (n,); the first and the last chunk may be cut
-    bins = _Bins(place, len(numbers))
+    rows = _Rows(values, stamps, usable, scores, np.array([0]) if segment_starts is None else segment_starts)
+    sums = _sums_of(rows, numbers, measure)
+    enough = 2 * sums.kept >= np.minimum(expected, measure.length // step)[:, None]
+    statistics = _statistics(sums, measure)
+    statistics[~(enough & (sums.kept >= FEWEST_ROWS // 2))] = np.nan
+    with np.errstate(invalid="ignore"):
+        faults = sums.faults / sums.read[:, None, None]
+    due = expected - sums.unusable  # what does not count was neither read nor lost
+    coverage = np.where(due > 0, np.minimum(sums.read / np.maximum(due, 1), 1.0), np.nan)
+    return Chunks(numbers, statistics, faults, coverage, _score_means(sums, expected))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What `chunks_of` takes of T rows."""
+
+    values: FloatArray
+    stamps: IntArray
+    usable: BoolArray
+    scores: FloatArray | None
+    segment_starts: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Of each chunk (n, ...): how many of each channel's readings count, and sums over its rows that do."""
+
+    kept: FloatArray
+    total: FloatArray
+    square: FloatArray
+    ties: FloatArray  # (n, F, 3): distance from where the partner says, its square, how many
+    faults: FloatArray  # (n, F, 3)
+    read: FloatArray
+    unusable: FloatArray
+    scores: FloatArray  # (n, 2): scores, how many
+
+
+def _sums_of(rows: _Rows, numbers: IntArray, measure: Measure) -> _Sums:
+    """Return the sums of chunks, taken from some chunks after the others: what is made on the way stays small."""
+    bounds = np.append(np.searchsorted(rows.stamps, numbers * measure.length), len(rows.stamps))
+    n_rows = max(READINGS_AT_ONCE // rows.values.shape[1], 1)
+    parts, first = [], 0
+    while first < len(numbers):
+        last = max(int(np.searchsorted(bounds, bounds[first] + n_rows, side="right")) - 1, first + 1)
+        last = min(last, len(numbers))
+        parts.append(_sums_between(rows, bounds[first : last + 1], measure))
+        first = last
+    return _Sums(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+
+def _sums_between(rows: _Rows, bounds: IntArray, measure: Measure) -> _Sums:
+    """Return the sums of chunks whose first rows, and the last one's end, are `bounds` (n + 1,)."""
+    start, stop = int(bounds[0]), int(bounds[-1])
+    values, usable = rows.values[start:stop], rows.usable[start:stop]
+    bins = _Bins(bounds - start)
     read = ~np.isnan(values)
     anything = np.asarray(read.any(axis=1))
     kept = read & usable[:, None]
     scaled = np.where(kept, (values - measure.centre) / measure.unit, 0.0)
-    count = bins.sums(kept)  # (n, F)
-    enough = 2 * count >= np.minimum(expected, measure.length // step)[:, None]
-    statistics = _statistics(bins, scaled, kept, count, measure)
-    statistics[~(enough & (count >= FEWEST_ROWS // 2))] = np.nan
-    stuck = np.column_stack(
-        [_stuck(column, longest, segment_starts) for column, longest in zip(values.T, measure.longest_run, strict=True)]
-    )
+    stuck = _stuck(rows, start, stop, measure.longest_run)
     faulty = (~read & anything[:, None], stuck & read, (values < measure.low) | (values > measure.high))
-    rows = bins.sums(anything & usable)
-    with np.errstate(invalid="ignore"):
-        faults = np.stack([bins.sums(one & usable[:, None]) / rows[:, None] for one in faulty], axis=-1)
-    due = expected - bins.sums(~usable)  # what does not count was neither read nor lost
-    coverage = np.where(due > 0, np.minimum(rows / np.maximum(due, 1), 1.0), np.nan)
-    return Chunks(numbers, statistics, faults, coverage, _score_means(bins, scores, usable, expected))
+    scores = np.full(stop - start, np.nan) if rows.scores is None else rows.scores[start:stop]
+    scored = ~np.isnan(scores) & usable
+    return _Sums(
+        kept=bins.sums(kept),
+        total=bins.sums(scaled),
+        square=bins.sums(scaled**2),
+        ties=_ties(bins, scaled, kept, measure),
+        faults=np.stack([bins.sums(one & usable[:, None]) for one in faulty], axis=-1),
+        read=bins.sums(anything & usable),
+        unusable=bins.sums(~usable),
+        scores=bins.sums(np.column_stack([np.where(scored, scores, 0.0), scored])),
+    )
 
 
 @dataclass(frozen=True)
 class _Bins:
-    """Sums of rows by chunk; `place` (T,) is each row's chunk, not decreasing."""
+    """Sums of rows by chunk; `bounds` (n + 1,) are the first row of each, and the last one's end."""
 
-    place: IntArray
-    n: int
+    bounds: IntArray
 
     def sums(self, values: FloatArray | BoolArray) -> FloatArray:
         """Return the sums (n, ...) of rows (T, ...)."""
-        first = np.flatnonzero(np.concatenate(([True], np.diff(self.place) > 0)))
-        total = np.zeros((self.n, *values.shape[1:]))
-        total[self.place[first]] = np.add.reduceat(values, first, axis=0, dtype=np.float64)
+        filled = np.flatnonzero(np.diff(self.bounds) > 0)  # a sum over no row would be the row after it
+        total = np.zeros((len(self.bounds) - 1, *values.shape[1:]))
+        if len(filled):
+            total[filled] = np.add.reduceat(values, self.bounds[filled], axis=0, dtype=np.float64)
         return total
 
 
-def _statistics(bins: _Bins, scaled: FloatArray, kept: BoolArray, count: FloatArray, measure: Measure) -> FloatArray:
-    """Return (n, F, 4) of scaled readings (T, F), 0 where they are not kept."""
-    own = _mean_and_log_deviation(bins.sums(scaled), bins.sums(scaled**2), count)
-    return np.stack([*own, *_ties(bins, scaled, kept, measure)], axis=-1)
+def _statistics(sums: _Sums, measure: Measure) -> FloatArray:
+    """Return (n, F, 4): of each channel's readings, and of their distance from where its partner says that they are."""
+    own = _mean_and_log_deviation(sums.total, sums.square, sums.kept)
+    ties = _mean_and_log_deviation(*np.moveaxis(sums.ties, -1, 0))
+    return np.stack([*own, *(np.where(measure.partner >= 0, one, np.nan) for one in ties)], axis=-1)
 
 
-def _ties(bins: _Bins, scaled: FloatArray, kept: BoolArray, measure: Measure) -> tuple[FloatArray, FloatArray]:
-    """Return how far each channel is from where its partner says: the mean (n, F), and the log of its deviation."""
-    offset, scatter = (np.full((bins.n, scaled.shape[1]), np.nan) for _ in range(2))
+def _ties(bins: _Bins, scaled: FloatArray, kept: BoolArray, measure: Measure) -> FloatArray:
+    """Return sums (n, F, 3) of how far each channel is from where its partner says, its square, and how many."""
+    ties = np.zeros((len(bins.bounds) - 1, scaled.shape[1], 3))
     for channel in np.flatnonzero(measure.partner >= 0):
         partner = measure.partner[channel]
         both = kept[:, channel] & kept[:, partner]
         apart = np.where(both, scaled[:, channel] - measure.slope[channel] * scaled[:, partner], 0.0)
-        total, square, n = bins.sums(np.column_stack([apart, apart**2, both])).T
-        offset[:, channel], scatter[:, channel] = _mean_and_log_deviation(total, square, n)
-    return offset, scatter
+        ties[:, channel] = bins.sums(np.column_stack([apart, apart**2, both]))
+    return ties
 
 
 def _mean_and_log_deviation(total: FloatArray, square: FloatArray, count: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -226,9 +307,8 @@ def _mean_and_log_deviation(total: FloatArray, square: FloatArray, count: FloatA
 
 def _partners(scaled: FloatArray) -> tuple[IntArray, FloatArray]:
     """Return the channel (F,) that each of (n, F) goes with most, -1 where that is weak, and the correlation (F,)."""
-    thinned = scaled[:: max(1, len(scaled) // PARTNER_ROWS)]
-    known = ~np.isnan(thinned)
-    filled = np.where(known, thinned, 0.0)
+    known = ~np.isnan(scaled)
+    filled = np.where(known, scaled, 0.0)
     together = known.T.astype(np.float64) @ known
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.nan_to_num(filled.T @ filled / together)  # of readings in units from their centre
@@ -250,19 +330,21 @@ def run_lengths(column: FloatArray, segment_starts: IntArray | None = None) -> I
     return np.repeat(lengths, lengths)
 
 
-def _stuck(column: FloatArray, longest: int, segment_starts: IntArray | None) -> BoolArray:
-    if longest == 0:
-        return np.zeros(len(column), dtype=bool)
-    stuck: BoolArray = run_lengths(column, segment_starts) > longest
+def _stuck(rows: _Rows, start: int, stop: int, longest_runs: IntArray) -> BoolArray:
+    """Return which readings (n, F) of rows [start, stop) stand in a run longer than the longest of their channel."""
+    stuck = np.zeros((stop - start, len(longest_runs)), dtype=bool)
+    for channel in np.flatnonzero(longest_runs).tolist():
+        longest = int(longest_runs[channel])
+        begin, end = max(start - longest, 0), min(stop + longest, len(rows.values))  # enough of a run to tell
+        starts = rows.segment_starts[(rows.segment_starts > begin) & (rows.segment_starts < end)] - begin
+        runs = run_lengths(rows.values[begin:end, channel], starts)
+        stuck[:, channel] = runs[start - begin : stop - begin] > longest
     return stuck
 
 
-def _score_means(bins: _Bins, scores: FloatArray | None, usable: BoolArray, expected: IntArray) -> FloatArray:
-    if scores is None:
-        return np.full(bins.n, np.nan)
-    kept = ~np.isnan(scores) & usable
-    count = bins.sums(kept)
+def _score_means(sums: _Sums, expected: IntArray) -> FloatArray:
+    total, count = sums.scores.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.log(bins.sums(np.where(kept, scores, 0.0)) / count)
+        means: FloatArray = np.log(total / count)
     means[(2 * count < expected) | ~np.isfinite(means)] = np.nan
     return means

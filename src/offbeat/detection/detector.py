@@ -6,7 +6,7 @@ Batch, stream and service score through this one class, so that they give the sa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,20 @@ from offbeat.detection import storage
 from offbeat.detection.calendar import calendar_code
 from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
 from offbeat.detection.reference import reference_of
-from offbeat.detection.result import ScoreResult, score_result
+from offbeat.detection.result import Results, ScoreResult, whole_result
+from offbeat.detection.running import Rows
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling, fit_scaling
-from offbeat.detection.scores import Usual, anomaly_scores, channel_scores, errors_of, middle_of, usual_errors
+from offbeat.detection.scores import (
+    Usual,
+    anomaly_scores,
+    channel_scores,
+    channel_shares,
+    errors_of,
+    middle_of,
+    usual_errors,
+)
+from offbeat.detection.streaming import Stretch, stretches_of
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import Segments, gather_windows, hold_missing, reach_mask, timestep_errors
 from offbeat.errors import ModelError, ParamsError, ReadingsError
@@ -125,24 +135,93 @@ class Detector:
             If no segment is as long as a window.
         """
         self._check(series)
-        if series.asset not in self.assets:
+        calibration = self._calibration_of(series.asset)
+
+        def parts(report: Report) -> Iterator[ScoreResult]:
+            return self._score_pieces(calibration, series.asset, [series], report, series.n_timesteps)
+
+        def shares_of() -> FloatArray:
+            return np.concatenate([part.channel_shares for part in parts(silent)])
+
+        return whole_result(parts(report), series, shares_of)
+
+    def score_pieces(
+        self, asset: str, pieces: Iterable[Series], *, n_timesteps: int | None = None, report: Report = silent
+    ) -> Iterator[ScoreResult]:
+        """Score readings that come in pieces; together the results are exactly that of `score` of the whole.
+
+        What is in memory at once does not grow with them.
+
+        Parameters
+        ----------
+        asset : str
+        pieces : iterable of Series
+            Successive readings of the asset on one grid. A piece that begins a step after the one before goes on with
+            its segment.
+        n_timesteps : int, optional
+            How many there will be, for `report`.
+        report : callable, optional
+            Takes each `Step`, in timesteps.
+
+        Yields
+        ------
+        ScoreResult
+            Of successive timesteps. Its events are those that are over; their rows count from the first timestep of
+            all.
+
+        Raises
+        ------
+        ModelError, ReadingsError
+            As `score`; that no segment is as long as a window, or that a later piece is wrong, shows only at its place.
+        """
+        return self._score_pieces(self._calibration_of(asset), asset, pieces, report, n_timesteps)
+
+    def _score_pieces(
+        self,
+        calibration: Calibration,
+        asset: str,
+        pieces: Iterable[Series],
+        report: Report,
+        n_timesteps: int | None = None,
+    ) -> Iterator[ScoreResult]:
+        lineage = {**self.lineage, **calibration.origin}
+        results = Results(
+            asset, self.channels, self.is_time, self.step, calibration.threshold.value, self.params.merge_gap, lineage
+        )
+        for stretch, by_channel in self._by_stretch(calibration, pieces, report, n_timesteps):
+            rows = Rows(
+                stamps=stretch.series.stamps[stretch.rows],
+                scores=anomaly_scores(by_channel, self.params.combine),
+                shares=channel_shares(by_channel),
+                settled=self._settled(stretch.series)[stretch.rows],
+                begins=stretch.begins,
+            )
+            yield results.take(rows, is_last=stretch.is_last)
+
+    def _by_stretch(
+        self, calibration: Calibration, pieces: Iterable[Series], report: Report, n_timesteps: int | None = None
+    ) -> Iterator[tuple[Stretch, FloatArray]]:
+        """Yield the stretches of readings, and the channel scores (n, F) of their rows."""
+        longest = 0
+        for stretch, errors in self._errors(calibration.scaling, pieces, report, n_timesteps):
+            longest = max(longest, _longest_segment(stretch.series))
+            by_channel = self._by_channel(errors, calibration.usual, stretch.series.segments)
+            if stretch.is_last:
+                self._check_longest(stretch.series.asset, longest)
+            yield stretch, by_channel[stretch.rows]
+
+    def _calibration_of(self, asset: str) -> Calibration:
+        self.check_asset(asset)
+        return self.assets[asset]
+
+    def check_asset(self, asset: str) -> None:
+        """Raise ModelError if an asset was never calibrated."""
+        if asset not in self.assets:
             known = ", ".join(sorted(self.assets)) or "none"
             raise ModelError(
-                f"asset '{series.asset}' was never calibrated (known: {known}): "
+                f"asset '{asset}' was never calibrated (known: {known}): "
                 "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
             )
-        calibration = self.assets[series.asset]
-        errors = self.errors(series, calibration.scaling, report)
-        return score_result(
-            series,
-            self.channels,
-            self._by_channel(errors, calibration.usual, series.segments),
-            self.params.combine,
-            calibration.threshold.value,
-            self.params.merge_gap,
-            self._settled(series),
-            {**self.lineage, **calibration.origin},
-        )
 
     def calibrate(
         self,
@@ -232,17 +311,15 @@ class Detector:
         usual = self.usual_errors(self.errors(series, scaling)[whole])
         return Calibration(scaling, usual, Threshold(np.inf, "none", None))
 
-    def scores(self, series: Series, calibration: Calibration) -> FloatArray:
+    def scores(self, series: Series, calibration: Calibration, report: Report = silent) -> FloatArray:
         """Return the anomaly scores (T,) of a series under a calibration."""
-        return self.combined(self.errors(series, calibration.scaling), calibration.usual, series.segments)
+        self._check(series)
+        stretches = self._by_stretch(calibration, [series], report, series.n_timesteps)
+        return np.concatenate([anomaly_scores(by_channel, self.params.combine) for _, by_channel in stretches])
 
     def usual_errors(self, errors: FloatArray) -> Usual:
         """Return what errors (T, F) of normal readings are like, for the detector's way to combine channels."""
         return usual_errors(errors, floor=self.params.error_floor, whitened=self.params.combine == "whitened")
-
-    def combined(self, errors: FloatArray, usual: Usual, segments: Segments) -> FloatArray:
-        """Return the anomaly scores (T,) of errors (T, F)."""
-        return anomaly_scores(self._by_channel(errors, usual, segments), self.params.combine)
 
     def calibration_span(
         self, series: Series, calibration: Calibration, normal: BoolArray, labelled: BoolArray, first: int = 0
@@ -264,34 +341,64 @@ class Detector:
 
     def errors(self, series: Series, scaling: Scaling, report: Report = silent) -> FloatArray:
         """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""
-        kind = "signed" if self.params.combine == "whitened" else self.params.error
-        return self._by_timestep(
-            series, scaling, lambda readings, estimates: errors_of(readings, estimates, kind), report
-        )
+        self._check(series)
+        stretches = self._errors(scaling, [series], report, series.n_timesteps)
+        return np.concatenate([errors[stretch.rows] for stretch, errors in stretches])
 
     def estimates(self, series: Series, scaling: Scaling) -> FloatArray:
         """Return what the model makes of each reading (T, F), in the unit of the readings; NaN as `errors` has it."""
-        scaled = self._by_timestep(series, scaling, lambda _, estimates: middle_of(estimates), silent)
-        return scaling.invert(scaled, series.in_order(self.channels))
+        self._check(series)
+        series = series.in_order(self.channels)
+        scaled = self._by_timestep(series, scaling, lambda _, estimates: middle_of(estimates), lambda _: None)
+        return scaling.invert(scaled, series)
+
+    def _errors(
+        self, scaling: Scaling, pieces: Iterable[Series], report: Report, n_timesteps: int | None
+    ) -> Iterator[tuple[Stretch, FloatArray]]:
+        """Yield the stretches of readings, and the errors (n, F) of all rows of each, its surroundings among them."""
+        kind = "signed" if self.params.combine == "whitened" else self.params.error
+
+        def judge(readings: FloatArray, estimates: FloatArray) -> FloatArray:
+            return errors_of(readings, estimates, kind)
+
+        report(Step("scoring", 0, n_timesteps, "timesteps"))
+        before = 0
+        for stretch in stretches_of(self, map(self._fitting, pieces)):
+            first, n = before - stretch.first, stretch.stop - stretch.first
+
+            def tell(row: int, first: int = first, least: int = before, most: int = before + n) -> None:
+                report(Step("scoring", min(max(first + row, least), most), n_timesteps, "timesteps"))
+
+            errors = self._by_timestep(stretch.series.in_order(self.channels), scaling, judge, tell)
+            yield stretch, errors
+            before += n
 
     def _by_timestep(
-        self, series: Series, scaling: Scaling, judge: Callable[[FloatArray, FloatArray], FloatArray], report: Report
+        self,
+        series: Series,
+        scaling: Scaling,
+        judge: Callable[[FloatArray, FloatArray], FloatArray],
+        tell: Callable[[int], None],
     ) -> FloatArray:
         """Return means (T, F) over the windows that vote on a timestep, of what `judge` says of theirs.
 
-        It takes scaled readings (N, H, F) and their estimates (N, H, F) or (N, H, F, 3).
+        It takes scaled readings (N, H, F) and their estimates (N, H, F) or (N, H, F, 3). `tell` takes the row up to
+        which windows were judged.
         """
-        self._check(series)
-        report(Step("scoring", 0, series.n_timesteps, "timesteps"))
-        scaled = scaling.apply(series.in_order(self.channels))
+        scaled = scaling.apply(series)
         inputs = np.concatenate([scaled, calendar_code(series.stamps, self.runtime.n_calendar)], axis=1)
         forecast = slice(self.window_size - self.runtime.horizon, None)
 
         def judged_at(starts: IntArray) -> FloatArray:
             windows = gather_windows(inputs, starts, self.window_size)
             estimates = self.runtime.estimate(hold_missing(windows))
-            report(Step("scoring", int(starts[-1]) + self.window_size, series.n_timesteps, "timesteps"))
             return judge(windows[:, forecast, : len(self.channels)], estimates)
+
+        def each(work: Callable[[IntArray], FloatArray], batches: list[IntArray]) -> Iterator[FloatArray]:
+            found = self.runtime.each(work, batches) if len(batches) > 1 else map(work, batches)
+            for starts, errors in zip(batches, found, strict=True):
+                tell(int(starts[-1]) + self.window_size)
+                yield errors
 
         return timestep_errors(
             judged_at,
@@ -302,6 +409,7 @@ class Detector:
             horizon=self.runtime.horizon,
             stride=self.params.stride,
             delay=self.params.overlap,
+            each=each,
         )
 
     def save(self, directory: Path | str) -> None:
@@ -339,6 +447,10 @@ class Detector:
             )
 
     def _check(self, series: Series) -> None:
+        self._check_longest(series.asset, _longest_segment(self._fitting(series)))
+
+    def _fitting(self, series: Series) -> Series:
+        """Return a series after a check of its channels and its period."""
         missing = [c for c in self.channels if c not in series.channels]
         extra = [c for c in series.channels if c not in self.channels]
         if missing or extra:
@@ -349,9 +461,15 @@ class Detector:
                 + ": give the same columns, or train a model on these"
             )
         self.check_period(series)
-        longest = max((stop - start for start, stop in series.segments), default=0)
-        if longest < self.window_size:
+        return series
+
+    def _check_longest(self, asset: str, n_timesteps: int) -> None:
+        if n_timesteps < self.window_size:
             raise ReadingsError(
-                f"asset '{series.asset}': a window takes {self.window_size} timesteps, the longest stretch without a "
-                f"gap has {longest}: give more readings"
+                f"asset '{asset}': a window takes {self.window_size} timesteps, the longest stretch without a "
+                f"gap has {n_timesteps}: give more readings"
             )
+
+
+def _longest_segment(series: Series) -> int:
+    return max((stop - start for start, stop in series.segments), default=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from offbeat.detection.detector import Detector
 from offbeat.errors import ReadingsError
-from offbeat.readings.series import Series
+from offbeat.readings.grid import GridPieces, Readings, shown_step
+from offbeat.readings.series import Series, series_of_grid
 
 if TYPE_CHECKING:
     from offbeat.readings.frames import Period
@@ -46,3 +48,57 @@ def read_for(
         if all(series.period == detector.period for series in series_of(found)):
             return found
     return read(detector.period)
+
+
+def read_file(detector: Detector, file: Path) -> Series:
+    """Read a file on the grid that a detector learnt; errors as for `read_for`."""
+    from offbeat.readings.folder import read_readings  # it loads pandas, which the service does without
+
+    return read_for(
+        detector, lambda period: read_readings(file, period=period, max_gap=detector.max_gap), lambda one: [one]
+    )
+
+
+def read_pieces(detector: Detector, file: Path) -> tuple[Iterator[Series], int]:
+    """Return a file's readings on the grid that a detector learnt, in pieces that are its successive rows, and how many
+    timesteps there will be, or about so many.
+
+    A file that is small, or of a kind for which `comes_in_pieces` does not hold, is one piece. In one that comes in
+    pieces, what is wrong shows at its place. Whether its readings come at the detector's period is told by the first
+    piece.
+
+    Raises
+    ------
+    ReadingsError, ModelError
+        As `read_for`.
+    """
+    from offbeat.readings.folder import comes_in_pieces, readings_in_pieces
+    from offbeat.readings.tables import parquet_size
+
+    if comes_in_pieces(file):
+        return _gridded(detector, file.stem, readings_in_pieces(file)), parquet_size(file)[0]
+    series = read_file(detector, file)
+    return iter([series]), series.n_timesteps
+
+
+def _gridded(detector: Detector, asset: str, pieces: Iterator[Readings]) -> Iterator[Series]:
+    grids = GridPieces(detector.step, detector.max_gap)
+    readings: Readings | None = next(pieces)
+    is_first = True
+    while readings is not None:
+        following = next(pieces, None)
+        grid = grids.take(readings, is_last=following is None)
+        if is_first:
+            _check_pace(detector, asset, readings)
+        if len(grid.stamps):
+            yield series_of_grid(asset, readings, grid, detector.max_gap)
+        readings, is_first = following, False
+
+
+def _check_pace(detector: Detector, asset: str, readings: Readings) -> None:
+    """Raise ModelError if readings in order come more than `LEEWAY` times slower or faster than the detector's."""
+    try:
+        step = shown_step(readings)
+    except ReadingsError:
+        return  # too few to tell
+    detector.check_step(asset, step, readings.is_time, LEEWAY)

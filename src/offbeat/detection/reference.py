@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from offbeat.detection.chunks import Chunks, Measure, chunk_length, chunks_of, measure_of
+from offbeat.detection.events import events_of
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray
 
@@ -57,11 +58,12 @@ def reference_of(
     """
     rows = np.flatnonzero(normal)
     n_training = int(normal[:n_trained].sum())
-    if not n_training or np.isnan(series.values[rows[:n_training]]).all(axis=0).any():
+    missing = (np.isnan(column[:n_trained])[normal[:n_trained]].all() for column in series.values.T)
+    if not n_training or any(missing):
         return None
-    runs = np.flatnonzero(np.concatenate(([True], np.diff(series.positions[rows]) > 1)))
+    runs = np.searchsorted(rows, events_of(normal, series.segment_starts)[:, 0])
     length = chunk_length(series.n_timesteps, series.step, series.is_time)
-    measure = measure_of(series.values[rows], n_training, length, runs)
+    measure = measure_of(series.values, rows, n_training, length, runs)
     unseen = np.where(np.arange(series.n_timesteps) >= (n_trained if n_learnt is None else n_learnt), scores, np.nan)
     chunks = chunks_of(
         series.values,

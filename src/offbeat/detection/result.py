@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from offbeat.detection.events import alarm_mask, events_of
+from offbeat.detection.running import Rows, Running, Spell
 from offbeat.detection.scores import anomaly_scores, channel_shares
 from offbeat.readings.moments import Moment, index_of_stamps, moment_of
 from offbeat.readings.series import Series
@@ -18,7 +18,7 @@ from offbeat.typing import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd
 
-LEADING_SHARE = 0.5  # an event's leading channels are the fewest that make up this share of it
+MOST_SHARES = 1 << 22  # numbers that a result keeps, 32 MB; more are made anew when they are asked for
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,14 @@ class ScoreResult:
     stamps : ndarray of shape (T,), int
         As those of the series; `index` gives them as times.
     is_time : bool
+    step : int
+        Of the grid, in the unit of `stamps`.
     scores : ndarray of shape (T,)
         NaN where nothing could be scored: in segments shorter than a window, and where nothing was read.
     threshold : float
     alarms : ndarray of shape (T,), bool
-    channel_shares : ndarray of shape (T, F)
+    shares_of : callable
+        Returns `channel_shares`; of a long series it scores anew, for they would take as much memory as the readings.
     events : tuple of Event
         The runs of `alarms`.
     settled : ndarray of shape (T,), bool
@@ -73,10 +76,11 @@ class ScoreResult:
     channels: tuple[str, ...]
     stamps: IntArray
     is_time: bool
+    step: int
     scores: FloatArray
     threshold: float
     alarms: BoolArray
-    channel_shares: FloatArray
+    shares_of: Callable[[], FloatArray]
     events: tuple[Event, ...]
     settled: BoolArray
     lineage: Mapping[str, str]
@@ -85,6 +89,11 @@ class ScoreResult:
     def index(self) -> pd.DatetimeIndex | pd.Index[int]:
         """The timestamps (T,) in UTC, or the integer index."""
         return index_of_stamps(self.stamps, self.is_time)
+
+    @cached_property
+    def channel_shares(self) -> FloatArray:
+        """Each channel's part (T, F) of the score; a row sums to 1, or to 0 where there is no score."""
+        return self.shares_of()
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a timestep: asset, score, threshold, alarm and `share.<channel>`."""
@@ -109,44 +118,93 @@ def score_result(
     lineage: Mapping[str, str],
 ) -> ScoreResult:
     """Return the result of channel scores (T, F), combined as `combine` says, at a threshold."""
-    scores, shares = anomaly_scores(by_channel, combine), channel_shares(by_channel)
-    alarms = alarm_mask(scores, threshold, max_gap=merge_gap, segment_starts=series.segment_starts)
-    events = tuple(
-        Event(
-            start=start,
-            stop=stop,
-            first_stamp=int(series.stamps[start]),
-            last_stamp=int(series.stamps[stop - 1]),
-            is_time=series.is_time,
-            peak_score=float(np.nanmax(scores[start:stop])),
-            channels=_leading(channels, scores[start:stop], shares[start:stop], threshold),
-        )
-        for start, stop in events_of(alarms, series.segment_starts).tolist()
-    )
-    return ScoreResult(
-        asset=series.asset,
-        channels=channels,
-        stamps=series.stamps,
-        is_time=series.is_time,
-        scores=scores,
-        threshold=threshold,
-        alarms=alarms,
-        channel_shares=shares,
-        events=events,
-        settled=settled,
-        lineage=lineage,
-    )
+    begins = np.zeros(series.n_timesteps, dtype=bool)
+    begins[series.segment_starts] = True
+    rows = Rows(series.stamps, anomaly_scores(by_channel, combine), channel_shares(by_channel), settled, begins)
+    results = Results(series.asset, channels, series.is_time, series.step, threshold, merge_gap, lineage)
+    return results.take(rows, is_last=True)
 
 
-def _leading(
-    channels: tuple[str, ...], scores: FloatArray, shares: FloatArray, threshold: float
-) -> tuple[tuple[str, float], ...]:
-    """Return the fewest channels that make up `LEADING_SHARE` of an event.
+class Results:
+    """Scored timesteps to results, as they come: of each those whose alarm is known, and the events that are over.
 
-    Each timestep above the threshold weighs as its score; the pauses that merging bridged do not count.
+    Parameters
+    ----------
+    asset, channels, is_time, step, threshold, lineage
+        As those of each result.
+    merge_gap : int
+        In timesteps.
     """
-    weights = np.where(scores > threshold, scores, 0.0)
-    mean = weights @ shares / weights.sum()
-    order = np.argsort(-mean, kind="stable")
-    n_leading = int(np.searchsorted(np.cumsum(mean[order]), LEADING_SHARE)) + 1
-    return tuple((channels[i], float(mean[i])) for i in order[:n_leading])
+
+    def __init__(
+        self,
+        asset: str,
+        channels: tuple[str, ...],
+        is_time: bool,
+        step: int,
+        threshold: float,
+        merge_gap: int,
+        lineage: Mapping[str, str],
+    ) -> None:
+        self._asset, self._channels, self._is_time, self._lineage = asset, channels, is_time, lineage
+        self._step, self._threshold, self._running = step, threshold, Running(threshold, merge_gap)
+
+    def take(self, rows: Rows, *, is_last: bool = False) -> ScoreResult:
+        """Return the result of the next timesteps; `is_last` says that none follows.
+
+        The rows of its events are counted from the first timestep of all.
+        """
+        known, alarms, spells = self._running.take(rows, is_last=is_last)
+        return ScoreResult(
+            asset=self._asset,
+            channels=self._channels,
+            stamps=known.stamps,
+            is_time=self._is_time,
+            step=self._step,
+            scores=known.scores,
+            threshold=self._threshold,
+            alarms=alarms,
+            shares_of=lambda: known.shares,
+            events=tuple(_event(spell, self._channels, self._is_time) for spell in spells),
+            settled=known.settled,
+            lineage=self._lineage,
+        )
+
+
+def whole_result(parts: Iterable[ScoreResult], series: Series, shares_of: Callable[[], FloatArray]) -> ScoreResult:
+    """Return the results of successive timesteps of a series as one; a single one is returned as it is."""
+    scores, row = np.empty(series.n_timesteps), 0
+    shares = np.empty((series.n_timesteps, len(series.channels)) if series.values.size <= MOST_SHARES else 0)
+    alarms, settled = np.empty((2, series.n_timesteps), dtype=bool)
+    events: list[Event] = []
+    for part in parts:
+        stop = row + len(part.scores)
+        if stop - row == series.n_timesteps:
+            return part
+        scores[row:stop], alarms[row:stop], settled[row:stop] = part.scores, part.alarms, part.settled
+        if shares.size:
+            shares[row:stop] = part.channel_shares
+        events += part.events
+        row = stop
+    assert row == series.n_timesteps, "every timestep is in one part"
+    return replace(
+        part,
+        stamps=series.stamps,
+        scores=scores,
+        alarms=alarms,
+        settled=settled,
+        events=tuple(events),
+        shares_of=(lambda: shares) if shares.size else shares_of,
+    )
+
+
+def _event(spell: Spell, channels: tuple[str, ...], is_time: bool) -> Event:
+    return Event(
+        start=spell.start,
+        stop=spell.stop,
+        first_stamp=spell.first_stamp,
+        last_stamp=spell.last_stamp,
+        is_time=is_time,
+        peak_score=spell.peak,
+        channels=spell.leading(channels),
+    )

@@ -1,19 +1,25 @@
 """ONNX Runtime: windows to estimates of their readings, on the CPU.
 
-Sessions are made once and shared; they take batches small enough to stay in the processor's cache.
+The session is made once and shared. It takes batches small enough to stay in the processor's cache, each with one
+thread; several batches go to several processors. Within a batch more threads would wait for each other at every step.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
 from offbeat.errors import ModelError
 from offbeat.typing import FloatArray
 
-SMALL_BATCH = 8  # windows; to wake a second thread for so few takes longer than it saves
+_Batch = TypeVar("_Batch")
+_Result = TypeVar("_Result")
 
 
 class Runtime:
@@ -46,16 +52,11 @@ class Runtime:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it reads this when it loads
         import onnxruntime  # here, so that reading a detector's card costs nothing
 
-        def session(n_threads: int) -> Any:
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3
-            options.intra_op_num_threads = n_threads  # 0: one a core
-            # threads that wait busily take the processor from other processes that score, and gain nothing
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = 1
         try:
-            self._session, self._small = session(0), session(1)
+            self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise ModelError(f"the ONNX graph cannot be loaded ({error}): restore the model folder") from error
         given, estimated = self._session.get_inputs()[0].shape, self._session.get_outputs()[0].shape
@@ -68,6 +69,28 @@ class Runtime:
         """Return the estimates for windows (N, W, F + C), N of at least 1, without NaN."""
         # ONNX Runtime aborts the process on a batch of 0 windows
         assert len(windows) > 0, "the caller skips empty batches"
-        session = self._small if len(windows) <= SMALL_BATCH else self._session
-        result: FloatArray = session.run(None, {"windows": windows.astype(np.float32, copy=False)})[0]
+        result: FloatArray = self._session.run(None, {"windows": windows.astype(np.float32, copy=False)})[0]
         return result
+
+    def each(self, work: Callable[[_Batch], _Result], batches: Iterable[_Batch]) -> Iterator[_Result]:
+        """Yield what `work`, which asks for estimates, makes of each batch, in order; several at once."""
+        running: deque[Future[_Result]] = deque()
+        try:
+            for batch in batches:
+                running.append(self._pool.submit(work, batch))
+                if len(running) > 2 * n_processors():  # some wait, so that no processor does
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(n_processors(), thread_name_prefix="offbeat-score")
+
+
+def n_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

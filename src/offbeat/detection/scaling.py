@@ -7,7 +7,7 @@ that run at different levels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from offbeat.params import Preprocessing
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
+AT_ONCE = 1 << 20  # readings in double precision, some times over: 8 MB each
 NORMAL_QUARTILES = 1.349  # distance of the quartiles of a normal distribution, in standard deviations
 
 
@@ -47,10 +48,18 @@ class Scaling:
         gap: the first of a segment. A reading below zero counts as zero where logarithms are taken: it has none, and
         to call it missing would hide it.
         """
+        n, difference = series.n_timesteps, self.preprocessing.difference
+        scaled = np.empty(series.values.shape, dtype=np.float32)
+        rows_at_once = max(AT_ONCE // max(series.n_channels, 1), 1)
+        for start in range(0, n, rows_at_once):
+            first, stop = max(start - difference, 0), min(start + rows_at_once, n)
+            scaled[start:stop] = self._applied(series.rows(first, stop))[start - first :]
+        return scaled
+
+    def _applied(self, series: Series) -> FloatArray:
         level, clip = _level(series, self.preprocessing, self.profile), self.preprocessing.clip
         steps = level - _before(level, series.segment_starts) if self.preprocessing.difference else level
-        scaled: FloatArray = np.clip((steps - self.centre) / self.scale, -clip, clip).astype(np.float32)
-        return scaled
+        return np.clip((steps - self.centre) / self.scale, -clip, clip)
 
     def invert(self, scaled: FloatArray, series: Series) -> FloatArray:
         """Return values (T, F) in scaled units as readings, float64.
@@ -137,9 +146,23 @@ def _scaling(measured: _Measured, preprocessing: Preprocessing, usual_scale: Flo
 
 
 def _measure(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> _Measured:
+    """Measure channels a few at a time, so that what is made on the way does not grow with all of the readings."""
+    n_at_once = max(AT_ONCE // max(series.n_timesteps, 1), 1)
+    some = [
+        _measure_some(_channels_of(series, first, first + n_at_once), normal, preprocessing)
+        for first in range(0, series.n_channels, n_at_once)
+    ]
+    return _Measured(**{name: np.concatenate([vars(one)[name] for one in some], axis=-1) for name in vars(some[0])})
+
+
+def _channels_of(series: Series, first: int, stop: int) -> Series:
+    return replace(series, channels=series.channels[first:stop], values=series.values[:, first:stop])
+
+
+def _measure_some(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> _Measured:
     if preprocessing.transform == "log":
         _check_not_negative(series, normal)
-    learnt = _transformed(series.values, preprocessing)[normal]
+    learnt = _transformed(series.values[normal], preprocessing)
     profile = _profile(learnt, series.stamps[normal], preprocessing)
     level = _level(series, preprocessing, profile)
     if preprocessing.difference:
@@ -154,6 +177,7 @@ def _measure(series: Series, normal: BoolArray, preprocessing: Preprocessing) ->
 
 
 def _transformed(values: FloatArray, preprocessing: Preprocessing) -> FloatArray:
+    values = values.astype(np.float64, copy=False)  # single precision would be too little for sums
     return values if preprocessing.transform == "none" else np.log1p(np.maximum(values, 0.0))
 
 

@@ -5,7 +5,7 @@ Windows are named by their starts and gathered batch by batch, so that memory gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from offbeat.detection.events import events_of
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 Segments = list[tuple[int, int]]
-BATCH_SIZE = 256  # windows; small enough for the processor's cache
+BATCH_SIZE = 64  # windows; small enough for the processor's cache
 
 
 def window_starts(segments: Segments, positions: IntArray, window_size: int, stride: int) -> IntArray:
@@ -46,11 +46,12 @@ def edge_starts(segments: Segments, window_size: int) -> IntArray:
 
 
 def covered(starts: IntArray, window_size: int, n_timesteps: int) -> BoolArray:
-    """Return which timesteps (T,) lie in at least one window."""
-    edges = np.zeros(n_timesteps + 1, dtype=np.int64)
-    np.add.at(edges, starts, 1)
-    np.add.at(edges, starts + window_size, -1)
-    return np.cumsum(edges[:-1]) > 0
+    """Return which timesteps (T,) lie in at least one window; starts ascend."""
+    mask = np.zeros(n_timesteps, dtype=bool)
+    breaks = np.flatnonzero(np.diff(starts) > window_size) + 1  # between windows that do not touch
+    for run in np.split(starts, breaks) if len(starts) else ():
+        mask[run[0] : run[-1] + window_size] = True
+    return mask
 
 
 def reach_mask(usable: BoolArray, segment_starts: IntArray, before: int, after: int) -> BoolArray:
@@ -63,8 +64,7 @@ def reach_mask(usable: BoolArray, segment_starts: IntArray, before: int, after: 
 
 def gather_windows(values: FloatArray, starts: IntArray, window_size: int) -> FloatArray:
     """Return windows (N, W, F), a copy, of values (T, F)."""
-    view = np.lib.stride_tricks.sliding_window_view(values, window_size, axis=0)  # (T - W + 1, F, W)
-    windows: FloatArray = np.ascontiguousarray(view[starts].transpose(0, 2, 1))  # (N, W, F)
+    windows: FloatArray = values[starts[:, None] + np.arange(window_size)]  # (N, W, F)
     return windows
 
 
@@ -104,6 +104,7 @@ def timestep_errors(
     horizon: int,
     stride: int,
     delay: int,
+    each: Callable[..., Iterable[FloatArray]] = map,
 ) -> FloatArray:
     """Average the errors of the windows that cover each timestep and end at most `delay` after it.
 
@@ -119,6 +120,8 @@ def timestep_errors(
         In timesteps; stride <= horizon <= window_size.
     delay : int
         In timesteps; stride - 1 <= delay < window_size.
+    each : callable
+        Takes `errors_of` and batches of starts, gives the errors of each batch in order.
 
     Returns
     -------
@@ -138,9 +141,8 @@ def timestep_errors(
     starts, edges = window_starts(segments, positions, window_size, stride), edge_starts(segments, window_size)
     both = starts if stride == 1 else np.union1d(starts, edges)  # every window starts on a stride of 1
     chosen = [(votes, _among(both, starts)), (spare, _among(both, edges))]
-    for first in range(0, len(both), BATCH_SIZE):
-        batch = slice(first, first + BATCH_SIZE)
-        errors = errors_of(both[batch])  # (n, W, F)
+    batches = [slice(first, first + BATCH_SIZE) for first in range(0, len(both), BATCH_SIZE)]
+    for batch, errors in zip(batches, each(errors_of, [both[batch] for batch in batches]), strict=True):  # (n, H, F)
         for sums, mask in chosen:
             own = mask[batch]
             if own.all():

@@ -32,6 +32,7 @@ from offbeat.progress import Report, silent
 from offbeat.typing import FloatArray
 
 BATCH_SIZE = 256  # windows
+MOST_LINEAR_ROWS = 200_000  # or up to twice as many, that principal components are taken from
 BUILDERS = {
     "recurrent_autoencoder": build_autoencoder,
     "recurrent_forecaster": build_forecaster,
@@ -219,7 +220,8 @@ def _built(lesson: Lesson, window_size: int, params: TrainParams) -> keras.Model
 def _start(model: keras.Model, lesson: Lesson) -> None:
     n_inputs, window_size = linear_inputs(model), model.input_shape[1]
     if n_inputs == lesson.n_channels:
-        readings = lesson.readings
-        start_linear_part(model, readings[covered(lesson.starts, window_size, len(readings))])
+        every = max(1, len(lesson.values) // MOST_LINEAR_ROWS)
+        learnt = covered(lesson.starts, window_size, len(lesson.values))[::every]
+        start_linear_part(model, lesson.readings[::every][learnt])
     elif n_inputs:
         start_linear_part(model, window_bank(lesson.readings, lesson.starts, window_size).reshape(-1, n_inputs))

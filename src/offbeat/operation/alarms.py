@@ -12,7 +12,7 @@ from datetime import datetime
 
 import numpy as np
 
-from offbeat.detection.result import LEADING_SHARE
+from offbeat.detection.running import LEADING_SHARE
 from offbeat.readings.moments import Moment
 from offbeat.typing import BoolArray, FloatArray, IntArray
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from offbeat.detection.detector import Detector
-from offbeat.detection.reading import read_for
+from offbeat.detection.reading import read_file
 from offbeat.detection.streaming import final_rows, tail_start
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.operation.alarms import NewScores
 from offbeat.operation.store import Store
-from offbeat.readings.folder import read_readings, reading_files
+from offbeat.readings.folder import reading_files
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, IntArray
 
@@ -86,13 +86,6 @@ def score_folder(
         written = store.write(new)
         rows[asset], alarms[asset] = written.n_rows, written.alarms
     return Scored(rows, alarms, problems)
-
-
-def read_file(detector: Detector, file: Path) -> Series:
-    """Read a file on the grid that a detector learnt; errors as for `read_for`."""
-    return read_for(
-        detector, lambda period: read_readings(file, period=period, max_gap=detector.max_gap), lambda one: [one]
-    )
 
 
 def score_new(

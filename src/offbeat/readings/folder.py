@@ -7,8 +7,8 @@ label of an unknown asset is refused with its file, line and remedy.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import pandas as pd
 
 from offbeat.errors import ReadingsError
 from offbeat.progress import Report, counted, silent
-from offbeat.readings.frames import Period, series_from_frame
+from offbeat.readings.frames import Period, readings_of_frame, series_from_frame
+from offbeat.readings.grid import Readings
 from offbeat.readings.messages import Source, duration_text
 from offbeat.readings.moments import Moment
 from offbeat.readings.series import DEFAULT_MAX_GAP, Series
@@ -30,11 +31,19 @@ from offbeat.readings.spans import (
     read_test_starts,
     span_mask,
 )
-from offbeat.readings.tables import read_csv, read_parquet
-from offbeat.readings.timestamps import counts_rows, index_of, index_place
+from offbeat.readings.tables import (
+    counts_rows_from_elsewhere,
+    parquet_pieces,
+    parquet_size,
+    read_csv,
+    read_parquet,
+)
+from offbeat.readings.timestamps import INDEX_NAMES, counts_rows, index_of, index_place
 from offbeat.typing import BoolArray
 
 READINGS_SUFFIXES = (".csv", ".parquet")
+PIECE_READINGS = 1 << 17  # cells that are read at once of a file that comes in pieces
+MOST_AT_ONCE = 1 << 19  # cells of the largest file that is read at once where pieces would do
 
 
 @dataclass(frozen=True)
@@ -166,23 +175,83 @@ def read_frame(path: Path, *, text_column: str | None = None) -> tuple[pd.DataFr
     place = index_place(frame, source)
     notes: list[str] = []
     if place is None:
-        index: pd.Index = pd.RangeIndex(len(frame))
         notes.append("no timestamp column: rows count from 0")
     else:
-        # a line without a single entry is no reading; elsewhere it holds the place of one
-        blank = frame.isna().all(axis=1).to_numpy()
-        frame = frame[~blank] if blank.any() else frame
-        source = Source(path.name, None if source.lines is None else source.lines[~blank])
+        frame, source = _without_blank(frame, source)
         if not len(frame):
             raise ReadingsError(f"{source.name} holds no readings: give at least two rows")
-        index = index_of(frame.iloc[:, place], source)
+    index = _index_at(place, frame, source)
     kept = [k for k in range(frame.shape[1]) if k != place and not counts_rows(frame, k)]
     if len(kept) < frame.shape[1] - (place is not None):
         name = repr(frame.columns[0]) if frame.columns[0] else "without a name"
         notes.append(f"first column {name} only counts the rows: left out")
+    return _channels_over(frame, kept, index, source, text_columns), source, notes
+
+
+def comes_in_pieces(path: Path) -> bool:
+    """Whether a file of readings is so large that `readings_in_pieces` reads it, and of a kind that this can.
+
+    That is Parquet whose time column is of a type for times, or whose rows have an integer index or none. What texts
+    and numbers mean as times, only all of them together tell.
+    """
+    if path.suffix.lower() != ".parquet":
+        return False
+    n_rows, n_columns = parquet_size(path)
+    if n_rows * n_columns <= MOST_AT_ONCE or counts_rows_from_elsewhere(path):
+        return False
+    frame = next(parquet_pieces(path, PIECE_READINGS))
+    place, first = index_place(frame, Source(path.name)), frame.dtypes.iloc[0]
+    named = frame.columns[0].lower() in INDEX_NAMES
+    if place is None:
+        return pd.api.types.is_numeric_dtype(first) and not named
+    if pd.api.types.is_datetime64_any_dtype(frame.dtypes.iloc[place]):
+        return place == 0 or not named
+    return place == 0 and named and pd.api.types.is_integer_dtype(first)
+
+
+def readings_in_pieces(path: Path) -> Iterator[Readings]:
+    """Yield the readings of a file for which `comes_in_pieces` holds, by the rules of `read_readings`, on no grid yet.
+
+    Raises
+    ------
+    ReadingsError
+        As `read_readings`, but for what a grid asks; what is wrong further on shows at its place.
+    """
+    n_rows, place = 0, None
+    for k, frame in enumerate(parquet_pieces(path, PIECE_READINGS)):
+        source = Source(path.name, first=n_rows)
+        place = index_place(frame, source) if k == 0 else place
+        if place is not None:
+            frame, source = _without_blank(frame, source)
+        if len(frame):
+            n_rows += len(frame)
+            kept = [column for column in range(frame.shape[1]) if column != place]
+            index = _index_at(place, frame, source)
+            yield readings_of_frame(_channels_over(frame, kept, index, source), source)
+    if not n_rows:
+        raise ReadingsError(f"{path.name} holds no readings: give at least two rows")
+
+
+def _without_blank(frame: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, Source]:
+    """Leave out rows without a single entry, which are no readings; elsewhere they hold the place of one."""
+    blank = frame.isna().all(axis=1).to_numpy()
+    lines = None if source.lines is None else source.lines[~blank]
+    return (frame[~blank] if blank.any() else frame), replace(source, lines=lines)
+
+
+def _index_at(place: int | None, frame: pd.DataFrame, source: Source) -> pd.Index:
+    """Return the index that a column holds, or a count of the rows where none does."""
+    if place is None:
+        return pd.RangeIndex(source.first, source.first + len(frame))
+    return index_of(frame.iloc[:, place], source)
+
+
+def _channels_over(
+    frame: pd.DataFrame, kept: Sequence[int], index: pd.Index, source: Source, text_columns: Collection[str] = ()
+) -> pd.DataFrame:
     columns = {frame.columns[k]: frame.iloc[:, k] for k in kept}
     columns = {name: one if name in text_columns else _numbers(one, source) for name, one in columns.items()}
-    return pd.DataFrame({name: one.to_numpy() for name, one in columns.items()}, index), source, notes
+    return pd.DataFrame({name: one.to_numpy() for name, one in columns.items()}, index)
 
 
 def reading_files(path: Path) -> list[Path]:

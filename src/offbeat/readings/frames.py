@@ -30,14 +30,19 @@ def series_from_frame(
     """Do the work of `Series.from_frame` with messages that name `source`, after `notes` of whoever read it."""
     if max_gap < 0:
         raise ReadingsError(f"max_gap={max_gap} must be at least 0 timesteps")
+    readings = readings_of_frame(df, source)
+    step = None if period is None else given_step(period, source, readings.is_time)
+    return series_of_grid(asset, readings, to_grid(readings, step, max_gap), max_gap, notes)
+
+
+def readings_of_frame(df: pd.DataFrame, source: Source) -> Readings:
+    """Check the readings in a frame, on no grid yet, by the rules of `Series.from_frame`."""
     channels = _channels(df, source)
     if len(df) == 0:
         raise ReadingsError(f"{source.name} holds no readings: give at least two rows")
     values = _values(df, channels, source)
     is_time, is_local = isinstance(df.index, pd.DatetimeIndex), getattr(df.index, "tz", None) is None
-    readings = Readings(_stamps(df.index, source), values, channels, source, is_time, is_local)
-    step = None if period is None else given_step(period, source, is_time)
-    return series_of_grid(asset, readings, to_grid(readings, step, max_gap), max_gap, notes)
+    return Readings(_stamps(df.index, source), values, channels, source, is_time, is_local)
 
 
 def as_utc(when: pd.Timestamp) -> pd.Timestamp:
@@ -84,7 +89,9 @@ def _values(df: pd.DataFrame, channels: tuple[str, ...], source: Source) -> Floa
                 f"{source.name}: channel {name!r} must hold numbers, but its type is {dtype}: "
                 "convert it (pandas.to_numeric) or drop it"
             )
-    values = df.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)  # (n, F)
+    # single precision stays as it is, in half the memory; whatever else might lose digits by it
+    kind = np.float32 if (df.dtypes == np.float32).all() else np.float64
+    values = df.to_numpy(dtype=kind, na_value=np.nan, copy=True)  # (n, F)
     check_finite(values, channels, source)
     return values
 

@@ -56,32 +56,86 @@ def to_grid(readings: Readings, step: int | None, max_gap: int) -> Grid:
     ReadingsError
         If stamps go back or contradict each other, no sensible period can be found, or every reading is missing.
     """
-    _check_order(readings)
+    _check_order(readings, int(readings.stamps.min()))
     n_rows = len(readings.stamps)
     readings = _distinct(readings)
     merged = n_rows - len(readings.stamps)
     notes = [f"{count(merged, 'row')} that repeated a timestamp merged"] if merged else []
     inferred = step is None
     step = inferred_step(readings) if step is None else step
-    point = _points(readings.stamps, step)
+    point = _points(readings.stamps, step, int(readings.stamps[0]))
     notes += _step_notes(readings, point, step, inferred=inferred)
     point, values, more = _one_per_point(readings, point)
     empty = np.diff(point) - 1  # grid points without a reading before each next one
     long = empty > max_gap
-    if len(point) >= 10 and 2 * (int(long.sum()) + 1) >= len(point):
-        raise ReadingsError(
-            f"{readings.source.name}: on a grid of {readings.length_text(step)} most readings stand alone, "
-            "far from their neighbours: give the period at which readings really come"
-        )
+    _check_read(readings, step, len(point), int(long.sum()))
     more += _gap_notes(readings, empty, long, step)
     point, values, starts = _filled(point, values, empty, long)
     stamps = readings.stamps[0] + point * step
     return Grid(stamps, values, starts, step, (*notes, *more))
 
 
-def _check_order(readings: Readings) -> None:
+class GridPieces:
+    """Puts readings that come in pieces, in the order of time, on one grid: what it returns makes up that of `to_grid`.
+
+    Parameters
+    ----------
+    step, max_gap : int
+        Step of the grid in nanoseconds or steps of an index; longest gap inside a segment, in timesteps.
+    """
+
+    def __init__(self, step: int, max_gap: int) -> None:
+        self._step, self._max_gap = step, max_gap
+        self._anchor: int | None = None
+        self._rest: Readings | None = None  # of the last grid point, where others may follow
+        self._last: IntArray = np.empty(0, dtype=np.int64)  # the last grid point with a reading that was given out
+        self._n_points = self._n_long = 0
+
+    def take(self, readings: Readings, *, is_last: bool = False) -> Grid:
+        """Return the rows that are known; those of the last grid point are not, unless no piece follows.
+
+        Its segments are those that begin in it.
+
+        Raises
+        ------
+        ReadingsError
+            As `to_grid`; what is wrong with all of the readings, with the last piece.
+        """
+        readings = readings if self._rest is None else _one_after_the_other(self._rest, readings)
+        anchor = self._anchor = int(readings.stamps[0]) if self._anchor is None else self._anchor
+        _check_order(readings, anchor)
+        point = _points(readings.stamps, self._step, anchor)
+        n_known = len(point) if is_last else int(np.searchsorted(point, point[-1]))
+        self._rest = _rows_of(readings, slice(n_known, None))
+        known = _rows_of(readings, slice(n_known))
+        known = _distinct(known) if n_known else known
+        point, values, _ = _one_per_point(known, _points(known.stamps, self._step, anchor))
+        grid = self._grid(point, values, anchor)
+        if is_last:
+            _check_read(readings, self._step, self._n_points, self._n_long)
+        return grid
+
+    def _grid(self, point: IntArray, values: FloatArray, anchor: int) -> Grid:
+        n_before = len(self._last)
+        if len(point):
+            # after the last point before, so that the gap between the two is treated as any
+            point = np.concatenate([self._last, point])
+            values = np.concatenate([np.full((n_before, values.shape[1]), np.nan, values.dtype), values])
+            self._last = point[-1:]
+            empty = np.diff(point) - 1
+            long = empty > self._max_gap
+            self._n_points, self._n_long = self._n_points + len(point) - n_before, self._n_long + int(long.sum())
+            point, values, starts = _filled(point, values, empty, long)
+            point, values, starts = point[n_before:], values[n_before:], starts[n_before:] - n_before
+        else:
+            starts = np.empty(0, dtype=np.int64)
+        return Grid(anchor + point * self._step, values, starts, self._step, ())
+
+
+def _check_order(readings: Readings, first: int) -> None:
+    """Refuse stamps that go back, or are too far from the `first` of all."""
     stamps, is_time = readings.stamps, readings.is_time
-    first, last = int(stamps.min()), int(stamps.max())
+    last = int(stamps.max())
     if last - first >= _LONGEST:
         raise ReadingsError(
             f"{readings.source.name}: readings must span less than {'146 years' if is_time else '2**62 steps'}, got "
@@ -151,9 +205,35 @@ def inferred_step(readings: Readings) -> int:
     return median
 
 
-def _points(stamps: IntArray, step: int) -> IntArray:
-    """Nearest grid point of each reading, counted from the first; halfway goes to the later."""
-    points: IntArray = (stamps - stamps[0] + step // 2) // step
+def _check_read(readings: Readings, step: int, n_points: int, n_long: int) -> None:
+    """Refuse readings none of which is there, or most of which stand alone between long gaps."""
+    if not n_points:
+        raise ReadingsError(f"{readings.source.name}: every channel is missing in every row: give at least one reading")
+    if n_points >= 10 and 2 * (n_long + 1) >= n_points:
+        raise ReadingsError(
+            f"{readings.source.name}: on a grid of {readings.length_text(step)} most readings stand alone, "
+            "far from their neighbours: give the period at which readings really come"
+        )
+
+
+def _rows_of(readings: Readings, rows: slice) -> Readings:
+    source = replace(readings.source, first=readings.source.first + (rows.start or 0))
+    return replace(readings, stamps=readings.stamps[rows], values=readings.values[rows], source=source)
+
+
+def _one_after_the_other(one: Readings, other: Readings) -> Readings:
+    stamps, values = np.concatenate([one.stamps, other.stamps]), np.concatenate([one.values, other.values])
+    return replace(one, stamps=stamps, values=values)
+
+
+def shown_step(readings: Readings) -> int:
+    """Return the step of the grid that readings in order show, as `to_grid` infers it."""
+    return inferred_step(_distinct(readings))
+
+
+def _points(stamps: IntArray, step: int, anchor: int) -> IntArray:
+    """Nearest grid point of each reading, counted from that of `anchor`; halfway goes to the later."""
+    points: IntArray = (stamps - anchor + step // 2) // step
     return points
 
 
@@ -161,21 +241,19 @@ def _one_per_point(readings: Readings, point: IntArray) -> tuple[IntArray, Float
     """Leave out rows without a reading and average those that share a grid point, NaN ignored; also notes of it."""
     values, notes = readings.values, []
     read = ~np.isnan(values).all(axis=1)
-    if not read.any():
-        raise ReadingsError(f"{readings.source.name}: every channel is missing in every row: give at least one reading")
     if not read.all():
         notes.append(f"{count(int((~read).sum()), 'row')} in which every channel is missing taken as a gap")
         point, values = point[read], values[read]
     first = _group_starts(point)
-    if len(first) == len(point):
+    if len(first) >= len(point):  # none has a group of its own
         return point, values, notes
-    sums = np.add.reduceat(np.where(np.isnan(values), 0.0, values), first)
+    sums = np.add.reduceat(np.where(np.isnan(values), 0.0, values), first, dtype=np.float64)
     counts = np.add.reduceat(~np.isnan(values), first, dtype=np.int64)
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     sizes = np.diff(np.append(first, len(point)))
     shared = int(sizes[sizes > 1].sum())
     notes.append(f"{count(shared, 'reading')} averaged with others on the same grid point")
-    return point[first], means, notes
+    return point[first], means.astype(values.dtype, copy=False), notes
 
 
 def _filled(
@@ -186,7 +264,7 @@ def _filled(
     starts = np.concatenate(([0], row[1:][long])).astype(np.int64)
     if row[-1] + 1 == len(row):
         return point, values, starts
-    filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan)
+    filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, values.dtype)
     filled[row] = values
     # each row's grid point: its distance from the last row with a reading, added to that one's point
     last = np.searchsorted(row, np.arange(len(filled)), side="right") - 1

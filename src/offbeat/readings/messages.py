@@ -27,11 +27,12 @@ class Source:
     """What a message calls the readings: a file with its lines, or a frame with its rows."""
 
     name: str
-    lines: IntArray | None = None  # (n,) 1-based line of each row; None for a frame, whose rows count from 0
+    lines: IntArray | None = None  # (n,) 1-based line of each row; None for a frame, whose rows count from `first`
+    first: int = 0
 
     def row(self, row: int) -> str:
         """Name one row, e.g. ``pump-1.csv, line 7``."""
-        return f"{self.name}, row {row}" if self.lines is None else f"{self.name}, line {self.lines[row]}"
+        return f"{self.name}, row {row + self.first}" if self.lines is None else f"{self.name}, line {self.lines[row]}"
 
 
 def count(number: int, thing: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from offbeat.readings.frames import Period
 
 DEFAULT_MAX_GAP = 5  # timesteps
+HASHED_ROWS = 1 << 14  # at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class Series:
     ----------
     asset : str
     channels : tuple of str
-    values : ndarray of shape (T, F), float64, read-only
+    values : ndarray of shape (T, F), float64 or, where all channels came so, float32; read-only
         NaN where a reading is missing.
     stamps : ndarray of shape (T,), int, read-only, strictly increasing
         Nanoseconds since 1970 UTC, or an integer index.
@@ -206,7 +207,7 @@ def series_of_grid(asset: str, readings: Readings, grid: Grid, max_gap: int, not
         stamps=grid.stamps,
         is_time=readings.is_time,
         step=grid.step,
-        segment_starts=grid.segment_starts,
+        segment_starts=np.union1d(0, grid.segment_starts),
         notes=(*notes, *grid.notes),
         max_gap=max_gap,
     )
@@ -216,8 +217,10 @@ def series_hash(series: Series) -> str:
     """Return the SHA-256 of a series: its name, channels, period, timestamps, readings and segments."""
     head = json.dumps([series.asset, series.channels, int(series.step), series.is_time])
     digest = hashlib.sha256(head.encode())
-    for array in (series.values, series.stamps, series.segment_starts):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for start in range(0, series.n_timesteps, HASHED_ROWS):  # in double precision, whatever they are stored in
+        digest.update(np.ascontiguousarray(series.values[start : start + HASHED_ROWS], dtype=np.float64).data)
+    for array in (series.stamps, series.segment_starts):
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -229,7 +232,7 @@ def check_finite(values: FloatArray, channels: Sequence[str], source: Source) ->
     ReadingsError
         Naming row and channel.
     """
-    wild = np.abs(values) > LARGEST_READING
+    wild = np.abs(values) > min(LARGEST_READING, float(np.finfo(values.dtype).max))
     if wild.any():
         row, column = (int(place[0]) for place in np.nonzero(wild))
         raise ReadingsError(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow import parquet
 
 from offbeat.errors import ReadingsError
 from offbeat.readings.messages import Source, count
@@ -95,15 +96,59 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, Source]:
     try:
         frame = pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).split("\n")[0]
-        raise ReadingsError(f"{path.name} cannot be read as Parquet: {reason}: write it again") from error
+        raise _no_parquet(path, error) from error
+    return _with_index_first(frame, path), Source(path.name)
+
+
+def parquet_pieces(path: Path, n_readings: int) -> Iterator[pd.DataFrame]:
+    """Yield the frame that `read_parquet` returns in pieces of about `n_readings` cells.
+
+    Raises
+    ------
+    ReadingsError
+        As `read_parquet`; what is wrong further on shows at its place.
+    """
+    _check_open(path)
+    try:
+        # a buffer, and none read ahead: else a row group, which may be all of the file, is read at once
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+            n_rows = max(n_readings // max(len(file.schema_arrow), 1), 1)
+            for batch in file.iter_batches(batch_size=n_rows, use_threads=False):
+                yield _with_index_first(batch.to_pandas(), path)
+    except (OSError, pa.ArrowException) as error:
+        raise _no_parquet(path, error) from error
+
+
+def parquet_size(path: Path) -> tuple[int, int]:
+    """Return rows and columns of a Parquet file; errors as for `read_parquet`."""
+    _check_open(path)
+    try:
+        metadata = parquet.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _no_parquet(path, error) from error
+    return metadata.num_rows, metadata.num_columns
+
+
+def counts_rows_from_elsewhere(path: Path) -> bool:
+    """Whether pandas wrote a Parquet file with numbers of rows that do not count from 0, one by one."""
+    described = parquet.read_schema(path).pandas_metadata or {}
+    ranges = [index for index in described.get("index_columns", []) if isinstance(index, dict)]
+    return any((index.get("start"), index.get("step")) != (0, 1) for index in ranges)
+
+
+def _with_index_first(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if frame.shape[1] == 0:
         raise ReadingsError(f"{path.name} has no column: give a timestamp column and at least one channel")
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     if not frame.index.equals(pd.RangeIndex(len(frame))):
         frame.insert(0, frame.index.name or "index", frame.index, allow_duplicates=True)
     check_names(list(frame.columns), path.name)
-    return frame.reset_index(drop=True), Source(path.name)
+    return frame.reset_index(drop=True)
+
+
+def _no_parquet(path: Path, error: Exception) -> ReadingsError:
+    reason = str(error).split("\n")[0]
+    return ReadingsError(f"{path.name} cannot be read as Parquet: {reason}: write it again")
 
 
 def check_names(names: list[str], file: str) -> None:
