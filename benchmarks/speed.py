@@ -28,7 +28,7 @@ if not __package__:  # run as a script
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it loads
 
-from benchmarks.speed_goals import GROUPS, Outcome, row_of, table
+from benchmarks.speed_goals import GROUPS, row_of, table
 from benchmarks.speed_measure import Plan, sgemm_gflops
 from offbeat.files import write_json
 from offbeat.lineage import git_commit
