@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 
 from offbeat.errors import ModelError, StageError, StartError
-from offbeat.params import PrepareParams, load_params
+from offbeat.params import load_params
 from offbeat.registry import Registry
 from offbeat.start_choice import choose_start
 from offbeat.starting import Start, read_start, write_start
 
 TRAIN = load_params().train
-PREPARE = PrepareParams.model_validate(load_params().prepare.model_dump())
+PREPARE = load_params().prepare.with_window(32)
 
 
 def test_a_start_is_read_as_it_was_written(make_detector, tmp_path):
