@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from offbeat.errors import ParamsError
-from offbeat.params import CalibrateParams, Params, changed, default_params_path, load_params
+from offbeat.params import CalibrateParams, Params, changed, default_params_path, load_params, parse_changes
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 
@@ -116,10 +116,23 @@ def test_a_model_that_estimates_no_whole_windows_takes_the_scores_of_several_cha
 def test_values_for_one_channel_must_fit_together_for_readings_of_one_channel_alone():
     params = load_params(changes={"prepare": {"window_size": {"one": 4, "several": 32}}})
     assert params.for_channels(3).prepare.window_size == 32
+    short = load_params(changes={"prepare": {"window_size": 8}})  # for one channel the delay follows the window
+    assert short.for_channels(1).calibrate.for_window(8).delay < 16
+    with pytest.raises(
+        ParamsError, match=r"delay=16 is longer than any window can use.*\(values for several channels\)"
+    ):
+        short.for_channels(2)
     with pytest.raises(
         ParamsError, match=r"stride=8 must be at most prepare.window_size=4.*\(values for one channel\)"
     ):
         params.for_channels(1)
+
+
+def test_a_change_names_a_whole_key():
+    with pytest.raises(
+        ParamsError, match=r"give all of calibrate.stride, such as 'calibrate.stride=\{one: 8, several: 1\}'"
+    ):
+        parse_changes(["calibrate.stride.one=4"])
 
 
 @pytest.mark.parametrize(

@@ -397,16 +397,28 @@ class Params(Section):
         ParamsError
             If the parts do not fit together then.
         """
-        prepare = self.prepare.for_channels(n_channels)
-        settled = {"prepare": prepare, "calibrate": self.calibrate.for_model(self.train, n_channels)}
         try:
-            return self.model_copy(update=settled)._checked()
+            return self._settled(n_channels)._checked()
         except ValueError as error:
-            raise ParamsError(f"{error}{' (values for one channel)' if n_channels == 1 else ''}") from error
+            raise ParamsError(
+                f"{error} (values for {'one channel' if n_channels == 1 else 'several channels'})"
+            ) from error
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        return self._checked()
+        """Refuse what fits together neither for one channel nor for several; which of them it is shows later."""
+        try:
+            return self._checked()
+        except ValueError as error:
+            try:
+                self._settled(1)._checked()
+            except ValueError:
+                raise error from None
+        return self
+
+    def _settled(self, n_channels: int) -> Self:
+        calibrate = self.calibrate.for_model(self.train, n_channels)
+        return self.model_copy(update={"prepare": self.prepare.for_channels(n_channels), "calibrate": calibrate})
 
     def _checked(self) -> Self:
         self._check_windows()
@@ -510,6 +522,9 @@ def parse_changes(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise ParamsError(f"'{text}': the value is not readable: {error}") from error
         if not (equals and dot and key):
             raise ParamsError(f"'{text}': give section.key=value, such as train.epochs=3")
+        if "." in key:
+            whole = f"{section}.{key.partition('.')[0]}"
+            raise ParamsError(f"'{text}': give all of {whole}, such as '{whole}={{one: 8, several: 1}}'")
         changes.setdefault(section, {})[key] = parsed
     return changes
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offbeat.detection.detector import Detector
-from offbeat.errors import StageError, StartError
+from offbeat.errors import ModelError, StageError, StartError
 from offbeat.files import new_directory, write_json
 from offbeat.params import PrepareParams
 from offbeat.readings.moments import step_json
@@ -76,9 +76,7 @@ def read_start(directory: Path) -> Start | None:
     Raises
     ------
     StageError
-        If it is there and damaged.
-    ModelError
-        If its detector is damaged.
+        If it is there and damaged, or of another version of offbeat.
     """
     path = directory / "start.json"
     if not directory.exists():
@@ -87,4 +85,12 @@ def read_start(directory: Path) -> Start | None:
         version = json.loads(path.read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(f"{path}: missing or damaged ({type(error).__name__}): dvc checkout start.dvc") from error
-    return None if version is None else Start(Detector.load(directory / "detector"), version)
+    if version is None:
+        return None
+    try:
+        return Start(Detector.load(directory / "detector"), version)
+    except ModelError as error:
+        raise StageError(
+            f"{directory} cannot be started from ({error}): dvc checkout start.dvc, or train from new weights "
+            "(python -m flows.retrain --new-weights)"
+        ) from error

@@ -1,5 +1,6 @@
 """A model trains or fits on what is normal, explains it, lets a spike stand out, and says when it has learnt little."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import get_args
 
@@ -277,6 +278,13 @@ def test_with_a_start_the_windows_that_it_reconstructs_worst_are_left_out_of_the
 def test_what_cannot_start_there_is_refused(trained, changes, why):
     with pytest.raises(StartError, match=why):
         train_model(lesson_of(), WINDOW_SIZE, tiny(**changes), start=trained.graph)
+
+
+def test_a_start_is_compared_before_it_says_which_windows_are_left_out(trained):
+    plain = lesson_of()
+    with_hours = replace(plain, values=np.hstack([plain.values, np.zeros((len(plain.values), 2), np.float32)]))
+    with pytest.raises(StartError, match="the start has another network"):
+        train_model(with_hours, WINDOW_SIZE, tiny(calendar="day", trim_share=0.1), start=trained.graph)
 
 
 # --- trimming ---------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
     try:
         with shown() as report:
             folder = read_folder(directory, **grid, report=report)
-            prepare, choice = choose_window(folder, loaded.prepare)
+            prepare, choice = choose_window(folder, loaded.for_channels(folder.series[0].n_channels).prepare)
             prepare_fleet(folder, prepare)
     except ReadingsError as error:
         raise ReadingsError(f"training would refuse these readings: {error}") from error

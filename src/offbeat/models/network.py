@@ -114,6 +114,7 @@ def train_model(
     model = _built(lesson, window_size, params)
     untrained_graph, kept, start_loss = export_network(model), lesson, None
     if start is not None:
+        take_weights(model, start)
         kept = trimmed(lesson, Runtime(start), params.trim_share) if params.trim_share else lesson
         epochs, start_loss = _go_on(model, start, kept, params, report)
     else:
@@ -133,11 +134,10 @@ def train_model(
 def _go_on(
     model: keras.Model, start: bytes, lesson: Lesson, params: TrainParams, report: Report
 ) -> tuple[list[Epoch], float]:
-    """Train a network, in place, from the weights of `start`; return the loss curve and the held-out loss before it.
+    """Train a network that has the weights of `start`, in place; return the loss curve and the held-out loss before.
 
     The weights of `start` stay unless others have a lower held-out loss.
     """
-    take_weights(model, start)
     before, weights = held_out_loss(Runtime(start), lesson, params), model.get_weights()
     epochs = learn(model, lesson, params.warm, report)
     if before <= min(epoch.held_out_loss for epoch in epochs):
