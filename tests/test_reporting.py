@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scored import score_result
 
-from offbeat.detection.result import score_result
 from offbeat.errors import OffbeatError
 from offbeat.readings.series import Series
 from offbeat.reporting import check_out, events_table, learning_warning, written

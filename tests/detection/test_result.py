@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-
-from offbeat.detection.result import score_result
+from scored import score_result
 
 CHANNELS = ("flow", "speed", "temp")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,7 @@ def test_where_nothing_is_to_be_trained_the_start_stays(
 def test_a_retraining_starts_from_the_champion_and_can_be_made_again(tmp_path: Path) -> None:
     project = make_project(tmp_path / "here")
     env = environment(tmp_path / "home", OFFBEAT_ROOT=str(project))
-    tell: Callable[..., str] = lambda *command: run(*command, cwd=project, env=env, timeout_s=600)  # noqa: E731
+    tell = partial(run, cwd=project, env=env, timeout_s=600)
     flow, dvc = (sys.executable, "-m", "flows.retrain"), (sys.executable, "-m", "dvc")
     assert "training starts from new weights: there is no champion yet" in tell(*flow)
     tell("offbeat", "promote", "1", "--override", "--why", "a test")
