@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from offbeat.detection.calibration import Calibration, CalibrationSpan
 from offbeat.detection.detector import Detector
-from offbeat.detection.reference import reference_of
+from offbeat.detection.reference import Reference, reference_of
 from offbeat.detection.runtime import Runtime
+from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
 from offbeat.detection.streaming import tail_start
 from offbeat.detection.thresholds import Threshold
@@ -41,6 +43,25 @@ def assemble(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What an asset's calibration rests on; what it lacks is a threshold, for which its group is asked.
+
+    Attributes
+    ----------
+    scaling : Scaling
+    usual : Usual
+    span : CalibrationSpan
+        Of the rows before the test span.
+    reference : Reference or None
+    """
+
+    scaling: Scaling
+    usual: Usual
+    span: CalibrationSpan
+    reference: Reference | None
+
+
 def calibrate_fleet(
     detector: Detector, fleet: Sequence[Prepared], report: Report = silent, work: str = "calibrating"
 ) -> None:
@@ -50,37 +71,47 @@ def calibrate_fleet(
     counts only if every reading that shapes it is normal and lies after the training span; to the methods that ask for
     labels, those of labelled timesteps count as well. `report` takes each step of the `work`, in timesteps.
     """
-    learnt, scores = [], []
     reports = parts(report, work, [prepared.split.test[0] for prepared in fleet])
-    for prepared, part in zip(fleet, reports, strict=True):
-        usual = _usual_errors(detector, prepared)
-        learnt.append(usual)
-        unlimited = Calibration(prepared.scaling, usual, Threshold(np.inf, "none", None))
-        scores.append(detector.scores(prepared.series.rows(0, prepared.split.test[0]), unlimited, part))
-    thresholds = fleet_thresholds(detector, fleet, scores)
-    for prepared, usual, threshold, values in zip(fleet, learnt, thresholds, scores, strict=True):
-        split, series = prepared.split, prepared.series.rows(0, prepared.split.test[0])
-        normal = prepared.normal[: series.n_timesteps]
-        # a score counts if all readings that shape it are normal
-        whole = reach_mask(normal, series.segment_starts, detector.context, detector.delay)
-        unseen = np.where(whole, values, np.nan)
-        reference = reference_of(series, normal, unseen, split.held_out[1], split.held_out[0])
-        detector.assets[prepared.series.asset] = Calibration(prepared.scaling, usual, threshold, reference=reference)
+    conclude(detector, [evidence_of(detector, one, part) for one, part in zip(fleet, reports, strict=True)])
+
+
+def evidence_of(detector: Detector, prepared: Prepared, report: Report = silent) -> Evidence:
+    """Return what one asset's calibration rests on; `report` takes each step, in timesteps."""
+    split, series = prepared.split, prepared.series.rows(0, prepared.split.test[0])
+    usual = _usual_errors(detector, prepared)
+    unlimited = Calibration(prepared.scaling, usual, Threshold(np.inf, "none", None))
+    scores = detector.scores(series, unlimited, report)
+    normal = prepared.normal[: series.n_timesteps]
+    # a score counts if all readings that shape it are normal
+    whole = reach_mask(normal, series.segment_starts, detector.context, detector.delay)
+    unseen = np.where(whole, scores, np.nan)
+    reference = reference_of(series, normal, unseen, split.held_out[1], split.held_out[0])
+    return Evidence(prepared.scaling, usual, _span(detector, prepared, scores), reference)
+
+
+def conclude(detector: Detector, evidence: Sequence[Evidence]) -> None:
+    """Give the detector the calibrations of a group, of which this is the evidence, in place."""
+    thresholds = detector.choose_thresholds([one.span for one in evidence])
+    for one, threshold in zip(evidence, thresholds, strict=True):
+        detector.assets[one.span.asset] = Calibration(one.scaling, one.usual, threshold, reference=one.reference)
 
 
 def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequence[FloatArray]) -> list[Threshold]:
     """Return a threshold for each asset from scores (T,) of at least the rows before its test span."""
-    spans = [
-        CalibrationSpan(
-            asset=prepared.series.asset,
-            scores=values[: prepared.split.test[0]],
-            normal=calibration_rows(prepared, detector.context, detector.delay),
-            segment_starts=prepared.series.rows(0, prepared.split.test[0]).segment_starts,
-            labelled=labelled_rows(prepared, detector.context, detector.delay),
-        )
-        for prepared, values in zip(fleet, scores, strict=True)
-    ]
-    return detector.choose_thresholds(spans)
+    return detector.choose_thresholds(
+        [_span(detector, prepared, values) for prepared, values in zip(fleet, scores, strict=True)]
+    )
+
+
+def _span(detector: Detector, prepared: Prepared, scores: FloatArray) -> CalibrationSpan:
+    n_timesteps = prepared.split.test[0]
+    return CalibrationSpan(
+        asset=prepared.series.asset,
+        scores=scores[:n_timesteps],
+        normal=calibration_rows(prepared, detector.context, detector.delay),
+        segment_starts=prepared.series.rows(0, n_timesteps).segment_starts,
+        labelled=labelled_rows(prepared, detector.context, detector.delay),
+    )
 
 
 def _usual_errors(detector: Detector, prepared: Prepared) -> Usual:

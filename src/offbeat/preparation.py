@@ -12,7 +12,7 @@ import numpy as np
 
 from offbeat.detection.calendar import N_COLUMNS, calendar_code
 from offbeat.detection.events import events_of
-from offbeat.detection.scaling import Scaling, fit_scalings
+from offbeat.detection.scaling import Measured, Scaling, measure, scaling_of, usual_scale_of
 from offbeat.detection.seasons import HOUR, N_HOURS
 from offbeat.detection.windows import covered, reach_mask, window_starts
 from offbeat.errors import ParamsError, ReadingsError, StageError
@@ -85,8 +85,30 @@ class Lesson:
         return self.values[:, : self.n_channels]
 
 
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """One asset's spans and masks, and what its scaling is made of: all that its group's assets are asked for at first.
+
+    Attributes are those of `Prepared`; `measured` is of the normal rows of the training span.
+    """
+
+    series: Series
+    split: Split
+    labelled: BoolArray
+    excluded: BoolArray
+    doubtful: BoolArray
+    measured: Measured
+
+
 def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
-    """Prepare every asset of a folder of readings.
+    """Prepare every asset of a folder of readings; errors as for `survey` and `prepare_asset`."""
+    surveys = [survey(series, folder, params) for series in folder.series]
+    usual_scale = usual_scale_of([one.measured for one in surveys])
+    return [prepare_asset(one, usual_scale, params) for one in surveys]
+
+
+def survey(series: Series, folder: Folder, params: PrepareParams) -> Survey:
+    """Look at one asset of a folder of readings.
 
     Raises
     ------
@@ -94,37 +116,41 @@ def prepare_fleet(folder: Folder, params: PrepareParams) -> list[Prepared]:
         If a span is too short, or a channel has no reading to learn from, or none that preprocessing can use.
     ParamsError
         If seasonal means are asked for of readings without time.
+    """
+    _check_season(series, params)
+    split = split_of(series, folder, params)
+    labelled, excluded, doubtful = folder.masks(series)
+    span, normal = _learnable(series, split, ~(labelled | excluded | doubtful))
+    return Survey(series, split, labelled, excluded, doubtful, measure(span, normal, params.preprocessing))
+
+
+def prepare_asset(surveyed: Survey, usual_scale: FloatArray, params: PrepareParams) -> Prepared:
+    """Prepare one asset, given the usual scale (F,) of its group.
+
+    Raises
+    ------
+    ReadingsError
+        If a span has no room for a normal window.
     StageError
         If a window to learn from reaches what it must not; that is a fault of offbeat.
     """
-    _check_season(folder, params)
-    splits = [split_of(series, folder, params) for series in folder.series]
-    masks = [folder.masks(series) for series in folder.series]
-    learnable = [
-        _learnable(series, split, ~(labelled | excluded | doubtful))
-        for series, split, (labelled, excluded, doubtful) in zip(folder.series, splits, masks, strict=True)
-    ]
-    scalings = fit_scalings(learnable, params.preprocessing)
+    series, split = surveyed.series, surveyed.split
+    normal = ~(surveyed.labelled | surveyed.excluded | surveyed.doubtful)
+    scaling = scaling_of(surveyed.measured, params.preprocessing, usual_scale)
     reach = params.difference + params.window_size
-    fleet = []
-    for series, split, (labelled, excluded, doubtful), scaling in zip(
-        folder.series, splits, masks, scalings, strict=True
-    ):
-        normal = ~(labelled | excluded | doubtful)
-        prepared = Prepared(
-            series=series,
-            split=split,
-            labelled=labelled,
-            excluded=excluded,
-            doubtful=doubtful,
-            scaling=scaling,
-            scaled=scaling.apply(series),
-            starts=_starts(series, split.train, normal, reach, "training") + params.difference,
-            held_out_starts=_starts(series, split.held_out, normal, reach, "held-out") + params.difference,
-        )
-        check_no_leak(prepared, params.window_size)
-        fleet.append(prepared)
-    return fleet
+    prepared = Prepared(
+        series=series,
+        split=split,
+        labelled=surveyed.labelled,
+        excluded=surveyed.excluded,
+        doubtful=surveyed.doubtful,
+        scaling=scaling,
+        scaled=scaling.apply(series),
+        starts=_starts(series, split.train, normal, reach, "training") + params.difference,
+        held_out_starts=_starts(series, split.held_out, normal, reach, "held-out") + params.difference,
+    )
+    check_no_leak(prepared, params.window_size)
+    return prepared
 
 
 def check_no_leak(prepared: Prepared, window_size: int) -> None:
@@ -248,12 +274,11 @@ def split_of(series: Series, folder: Folder, params: PrepareParams) -> Split:
     )
 
 
-def _check_season(folder: Folder, params: PrepareParams) -> None:
-    untimed = next((series.asset for series in folder.series if not series.is_time), None)
-    if params.season != "none" and untimed is not None:
+def _check_season(series: Series, params: PrepareParams) -> None:
+    if params.season != "none" and not series.is_time:
         raise ParamsError(
-            f"prepare.season={params.season} takes readings with times, and asset '{untimed}' is indexed by whole "
-            "numbers: set prepare.season to none, or give the readings a column of timestamps"
+            f"prepare.season={params.season} takes readings with times, and asset '{series.asset}' is indexed by "
+            "whole numbers: set prepare.season to none, or give the readings a column of timestamps"
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from offbeat.detection.calibration import CalibrationSpan, budget_rate, choose_thresholds
 from offbeat.detection.extremes import pot_threshold
 from offbeat.detection.labelled_thresholds import gaussian_epsilon_threshold, labelled_threshold
-from offbeat.detection.thresholds import dynamic_threshold
+from offbeat.detection.thresholds import Maxima, dynamic_threshold
 from offbeat.errors import ReadingsError
 from offbeat.params import changed, load_params
 
@@ -119,7 +119,7 @@ def test_a_span_without_a_normal_score_is_refused_with_the_asset_and_a_remedy(me
 def test_pot_takes_the_budget_and_the_maxima_that_conformal_takes():
     maxima = SCORES.reshape(100, 7).max(axis=1)
     [threshold] = chosen(method="pot", pot_quantile=0.7, false_alarms_per_week=0.24)
-    assert threshold == pot_threshold(maxima, maxima, 7, 0.24 / 168, 0.7)
+    assert threshold == pot_threshold(Maxima(maxima), Maxima(maxima), 7, 0.24 / 168, 0.7)
     assert threshold.value > maxima.max()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from offbeat.detection.events import events_of, merge_events
 from offbeat.detection.extremes import FEW_PEAKS, LEAST_PEAKS, SHAPES, fit_pareto, pot_threshold
-from offbeat.detection.thresholds import block_maxima, conformal_threshold
+from offbeat.detection.thresholds import Maxima, block_maxima, conformal_threshold
 
 MAXIMA = np.random.default_rng(0).gumbel(10, 2, size=400)
 
@@ -18,7 +18,7 @@ def rate_of(share, block_size=1):
 
 def alone(maxima, share, quantile=0.8, block_size=1):
     """The threshold of an asset that is the only one of its group."""
-    return pot_threshold(maxima, maxima, block_size, rate_of(share, block_size), quantile)
+    return pot_threshold(Maxima(maxima), Maxima(maxima), block_size, rate_of(share, block_size), quantile)
 
 
 # --- the fit ----------------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_it_reaches_beyond_the_highest_score_where_the_budget_is_smaller_than_on
 def test_below_the_tail_ranks_tell_the_threshold_without_a_fit():
     # a share of 0.1 of 400 blocks goes over the threshold, and the tail is the highest 20
     threshold = alone(MAXIMA, 0.1, quantile=0.95)
-    assert threshold.value == conformal_threshold(MAXIMA, MAXIMA, 1, rate_of(0.1)).value
+    assert threshold.value == conformal_threshold(Maxima(MAXIMA), Maxima(MAXIMA), 1, rate_of(0.1)).value
     assert threshold.method == "pot"
 
 
@@ -86,7 +86,7 @@ def test_a_larger_budget_never_raises_the_threshold():
     for n_own in (3, 60, 400):
         for quantile in (0.5, 0.8, 0.95):
             rates = np.geomspace(1e-7, 1, 120)
-            values = [pot_threshold(MAXIMA[:n_own], MAXIMA, 1, rate, quantile).value for rate in rates]
+            values = [pot_threshold(Maxima(MAXIMA[:n_own]), Maxima(MAXIMA), 1, rate, quantile).value for rate in rates]
             assert (np.diff(values) <= 1e-9).all()
             assert values[0] > values[-1]
 
@@ -100,7 +100,7 @@ def test_ten_times_longer_blocks_at_a_tenth_of_the_rate_are_the_same():
 
 
 def test_however_large_the_budget_at_most_a_tenth_of_normal_blocks_may_go_over():
-    threshold = pot_threshold(MAXIMA, MAXIMA, 5, 3.0, 0.8)
+    threshold = pot_threshold(Maxima(MAXIMA), Maxima(MAXIMA), 5, 3.0, 0.8)
     assert threshold == alone(MAXIMA, 0.1, block_size=5)
     assert threshold.promised_alarm_rate == pytest.approx(rate_of(0.1, 5))
 
@@ -117,7 +117,7 @@ def test_few_peaks_are_a_loose_fit_and_said_to_be():
 
 
 def test_an_asset_with_too_few_peaks_borrows_the_groups():
-    threshold = pot_threshold(MAXIMA[:20], MAXIMA, 1, rate_of(0.001), 0.8)
+    threshold = pot_threshold(Maxima(MAXIMA[:20]), Maxima(MAXIMA), 1, rate_of(0.001), 0.8)
     assert threshold.value == alone(MAXIMA, 0.001).value
     assert threshold.promised_alarm_rate == pytest.approx(rate_of(0.001))
     assert "4 peaks over the 0.8 quantile, fewer than 10: borrowed the group's 80" in threshold.warning
@@ -126,7 +126,7 @@ def test_an_asset_with_too_few_peaks_borrows_the_groups():
 
 def test_a_borrowed_threshold_stays_above_the_assets_own_highest_maximum():
     own = np.array([3.0, 1000.0])
-    assert pot_threshold(own, MAXIMA, 1, rate_of(0.05), 0.8).value == 1000
+    assert pot_threshold(Maxima(own), Maxima(MAXIMA), 1, rate_of(0.05), 0.8).value == 1000
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_borrowed_threshold_stays_above_the_assets_own_highest_maximum():
 )
 def test_scores_that_fit_no_tail_fall_back_on_the_conformal_threshold(maxima):
     threshold = alone(maxima, 0.01)
-    conformal = conformal_threshold(maxima, maxima, 1, rate_of(0.01))
+    conformal = conformal_threshold(Maxima(maxima), Maxima(maxima), 1, rate_of(0.01))
     assert (threshold.value, threshold.method) == (conformal.value, "conformal")
     assert threshold.promised_alarm_rate == conformal.promised_alarm_rate
     assert threshold.warning.endswith(conformal.warning)
@@ -187,8 +187,8 @@ def test_on_autocorrelated_scores_realised_alarms_keep_to_the_promise(n_blocks, 
         scores = autocorrelated(rng, n_blocks * block_size)
         maxima = block_maxima(scores, np.ones(len(scores), dtype=bool), np.array([0]), block_size)
         for threshold in (
-            pot_threshold(maxima, maxima, block_size, rate, 0.8),
-            conformal_threshold(maxima, maxima, block_size, rate),
+            pot_threshold(Maxima(maxima), Maxima(maxima), block_size, rate, 0.8),
+            conformal_threshold(Maxima(maxima), Maxima(maxima), block_size, rate),
         ):
             realised = alarms_per_timestep(fresh, threshold.value)
             ratios[threshold.method].append(realised / threshold.promised_alarm_rate)

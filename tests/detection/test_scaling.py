@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offbeat.detection.scaling import Scaling, fit_scaling, fit_scalings
+from offbeat.detection.scaling import Scaling, fit_scaling, measure, usual_scale_of
 from offbeat.errors import ReadingsError
 from offbeat.params import load_params
 from offbeat.readings.series import Series
@@ -91,8 +91,8 @@ def test_a_channel_that_stands_still_takes_the_usual_scale_of_the_fleet(rule):
 def test_in_a_fleet_the_usual_scale_is_the_median_over_the_assets_that_move():
     everything = np.ones(4, dtype=bool)
     steps = np.array([[-1.0], [1.0], [-1.0], [1.0]])
-    fleet = [(series_of(size * steps + 7), everything) for size in (0, 1, 3, 8)]
-    assert [one.scale.tolist() for one in fit_scalings(fleet, rules())] == [[3], [1], [3], [8]]
+    fleet = [measure(series_of(size * steps + 7), everything, rules()) for size in (0, 1, 3, 8)]
+    assert usual_scale_of(fleet).tolist() == [3]
 
 
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])

@@ -9,6 +9,7 @@ import pytest
 
 from offbeat.detection.events import alarm_mask
 from offbeat.detection.thresholds import (
+    Maxima,
     block_maxima,
     conformal_threshold,
     dynamic_threshold,
@@ -51,7 +52,7 @@ def rate_of(share, block_size=1):
 
 def alone(maxima, block_size, rate):
     """The threshold of an asset that is the only one of its group."""
-    return conformal_threshold(maxima, maxima, block_size, rate)
+    return conformal_threshold(Maxima(maxima), Maxima(maxima), block_size, rate)
 
 
 @pytest.mark.parametrize(
@@ -90,19 +91,23 @@ def test_ten_times_longer_blocks_at_a_tenth_of_the_rate_are_the_same():
 
 def test_enough_blocks_of_its_own_need_no_group():
     own = np.arange(1.0, 20.0)
-    assert conformal_threshold(own, np.append(own, [100.0] * 50), 1, rate_of(0.1)) == alone(own, 1, rate_of(0.1))
+    assert conformal_threshold(Maxima(own), Maxima(np.append(own, [100.0] * 50)), 1, rate_of(0.1)) == alone(
+        own, 1, rate_of(0.1)
+    )
 
 
 def test_an_asset_with_too_few_blocks_borrows_the_groups_and_says_so():
     # a share of 0.1 takes 9 blocks; of the group's 19 the rank is ceil(20 · 0.9) = 18
-    threshold = conformal_threshold(np.arange(1.0, 5.0), np.arange(1.0, 20.0), 2, rate_of(0.1, 2))
+    threshold = conformal_threshold(Maxima(np.arange(1.0, 5.0)), Maxima(np.arange(1.0, 20.0)), 2, rate_of(0.1, 2))
     assert (threshold.value, threshold.promised_alarm_rate) == (18, rate_of(0.1, 2))
     assert "needs 9 calibration blocks of 2 timesteps, got 4: borrowed the group's 19" in threshold.warning
     assert "on average over the group" in threshold.warning
 
 
 def test_a_borrowed_threshold_stays_above_the_assets_own_highest_maximum():
-    assert conformal_threshold(np.array([3.0, 19.0]), np.arange(1.0, 20.0), 2, rate_of(0.1, 2)).value == 19
+    assert (
+        conformal_threshold(Maxima(np.array([3.0, 19.0])), Maxima(np.arange(1.0, 20.0)), 2, rate_of(0.1, 2)).value == 19
+    )
 
 
 def test_too_few_blocks_promise_less_and_say_how_many_are_needed():
@@ -117,7 +122,7 @@ def test_too_few_blocks_promise_less_and_say_how_many_are_needed():
 
 
 def test_a_group_with_too_few_blocks_is_counted_too():
-    threshold = conformal_threshold(np.arange(9.0), np.arange(15.0), 5, rate_of(0.05, 5))
+    threshold = conformal_threshold(Maxima(np.arange(9.0)), Maxima(np.arange(15.0)), 5, rate_of(0.05, 5))
     assert (threshold.value, threshold.promised_alarm_rate) == (14, pytest.approx(rate_of(1 / 16, 5)))
     assert "got 9, 15 in the group: the promise is 1.26 times the budget" in threshold.warning
 
@@ -147,7 +152,7 @@ def test_the_realised_rate_with_borrowed_blocks_keeps_the_promise_on_average_ove
     rng, n_repeats, share = np.random.default_rng(3), 5_000, 0.05
     blocks = rng.gamma(2.0, size=(n_repeats, 4, 11)) * np.array([1.0, 1.1, 0.9, 1.5])[:, None]
     over = [
-        asset[-1] > conformal_threshold(asset[:-1], group[:, :-1].ravel(), 1, rate_of(share)).value
+        asset[-1] > conformal_threshold(Maxima(asset[:-1]), Maxima(group[:, :-1].ravel()), 1, rate_of(share)).value
         for group in blocks
         for asset in group
     ]
@@ -158,7 +163,10 @@ def test_a_larger_budget_never_raises_the_threshold():
     rng = np.random.default_rng(1)
     for n_own in (3, 20, 60):
         group = rng.random(80)
-        values = [conformal_threshold(group[:n_own], group, 4, rate).value for rate in np.geomspace(1e-4, 1, 80)]
+        values = [
+            conformal_threshold(Maxima(group[:n_own]), Maxima(group), 4, rate).value
+            for rate in np.geomspace(1e-4, 1, 80)
+        ]
         assert values == sorted(values, reverse=True)
         assert values[0] > values[-1]
 

@@ -14,6 +14,7 @@ from offbeat.detection.reference import Reference
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
 from offbeat.detection.thresholds import (
+    Maxima,
     Threshold,
     block_maxima,
     conformal_threshold,
@@ -165,8 +166,8 @@ def _from_budget(
 ) -> list[Threshold]:
     """Return thresholds that keep the budget; one without a whole block counts its highest score as one."""
     maxima = [block_maxima(span.scores, span.normal, span.segment_starts, block_size) for span in spans]
-    group = np.concatenate(maxima)
-    owns = [own if len(own) else _highest(span) for own, span in zip(maxima, spans, strict=True)]
+    group = Maxima(np.concatenate(maxima))
+    owns = [Maxima(own if len(own) else _highest(span)) for own, span in zip(maxima, spans, strict=True)]
     if params.method == "pot":
         thresholds = [pot_threshold(own, group, block_size, rate, params.pot_quantile) for own in owns]
     else:

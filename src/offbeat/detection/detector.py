@@ -254,32 +254,44 @@ class Detector:
         ParamsError
             If a change is unknown, out of range, or of a key that shapes the scores.
         """
+        self.assets[series.asset] = self.calibrated(
+            series, normal=normal, labelled=labelled, usual_scale=self.usual_scale(), **changes
+        )
+        self.log_warnings([series.asset])
+        return self
+
+    def calibrated(
+        self,
+        series: Series,
+        *,
+        normal: BoolArray | None = None,
+        labelled: BoolArray | None = None,
+        usual_scale: FloatArray | None = None,
+        **changes: object,
+    ) -> Calibration:
+        """Return what `calibrate` gives an asset; `usual_scale` (F,) is for channels of a new one that stand still."""
         for key in SCORE_KEYS & changes.keys():
             raise ParamsError(f"calibrate.{key} shapes the scores of every asset: set it in the params of a new fit")
         params = changed(self.params, changes)
-        for name, mask in (("normal", normal), ("labelled", labelled)):
-            if mask is not None and mask.shape != (series.n_timesteps,):
-                raise ReadingsError(
-                    f"asset '{series.asset}': {name} has the shape {mask.shape} where the series has "
-                    f"{series.n_timesteps} timesteps: give one truth value for each, on the series' grid (series.index)"
-                )
-        events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
-        usable = ~events if normal is None else normal & ~events
+        normal, labelled = _checked_masks(series, normal, labelled)
         known, first, half = self.assets.get(series.asset), 0, series.n_timesteps // 2
         if known is None:
-            known = self.learn_asset(series.rows(0, half), usable[:half])
+            known = self.learn_asset(series.rows(0, half), normal[:half], usual_scale)
             first = half + self.context  # no reading serves both
-        span = self.calibration_span(series, known, usable, events, first)
+        span = self.calibration_span(series, known, normal, labelled, first)
         if series.asset not in self.assets:
             ordered = series.in_order(self.channels)
             known = replace(
-                known, reference=reference_of(ordered, usable, np.where(span.normal, span.scores, np.nan), half)
+                known, reference=reference_of(ordered, normal, np.where(span.normal, span.scores, np.nan), half)
             )
         [threshold] = self.choose_thresholds([span], params)
         origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
-        self.assets[series.asset] = replace(known, threshold=threshold, origin=origin)
-        self.log_warnings([series.asset])
-        return self
+        return replace(known, threshold=threshold, origin=origin)
+
+    def usual_scale(self) -> FloatArray | None:
+        """Return the usual scale (F,) of the channels of the assets it knows; None if it knows none."""
+        scales = [known.scaling.scale for known in self.assets.values()]
+        return np.median(scales, axis=0) if scales else None
 
     def log_warnings(self, assets: Iterable[str]) -> None:
         """Log, for people who call from Python, which thresholds promise less than the budget asks for."""
@@ -287,8 +299,10 @@ class Detector:
             if warning := self.assets[asset].threshold.warning:
                 logging.getLogger(__name__).warning("asset '%s': %s", asset, warning)
 
-    def learn_asset(self, series: Series, normal: BoolArray) -> Calibration:
+    def learn_asset(self, series: Series, normal: BoolArray, usual_scale: FloatArray | None) -> Calibration:
         """Return scaling and usual errors of a new asset from the rows (T,) that are normal; its threshold is infinite.
+
+        `usual_scale` (F,) takes the place of a scale that is zero.
 
         Raises
         ------
@@ -300,8 +314,7 @@ class Detector:
         for channel, column in zip(self.channels, series.values[normal].T, strict=True):
             if np.isnan(column).all():
                 raise ReadingsError(f"asset '{series.asset}': channel '{channel}' has no reading to calibrate with")
-        elsewhere = [known.scaling.scale for known in self.assets.values()]
-        scaling = fit_scaling(series, normal, self.preprocessing, np.median(elsewhere, axis=0) if elsewhere else None)
+        scaling = fit_scaling(series, normal, self.preprocessing, usual_scale)
         whole = reach_mask(normal, series.segment_starts, self.preprocessing.difference + self.window_size - 1, 0)
         if not whole.any():
             raise ReadingsError(
@@ -473,3 +486,15 @@ class Detector:
 
 def _longest_segment(series: Series) -> int:
     return max((stop - start for start, stop in series.segments), default=0)
+
+
+def _checked_masks(series: Series, normal: BoolArray | None, labelled: BoolArray | None) -> tuple[BoolArray, BoolArray]:
+    """Return which rows (T,) are normal, by default all but the labelled, and which are labelled."""
+    for name, mask in (("normal", normal), ("labelled", labelled)):
+        if mask is not None and mask.shape != (series.n_timesteps,):
+            raise ReadingsError(
+                f"asset '{series.asset}': {name} has the shape {mask.shape} where the series has "
+                f"{series.n_timesteps} timesteps: give one truth value for each, on the series' grid (series.index)"
+            )
+    events = np.zeros(series.n_timesteps, dtype=bool) if labelled is None else labelled
+    return (~events if normal is None else normal & ~events), events

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
-from offbeat.detection.thresholds import LARGEST_SHARE, Threshold, conformal_rank, conformal_threshold
+from offbeat.detection.thresholds import LARGEST_SHARE, Maxima, Threshold, conformal_threshold
 from offbeat.typing import FloatArray
 
 LEAST_PEAKS = 10  # fewer fit nothing
@@ -21,14 +22,14 @@ FEW_PEAKS = 30  # fewer make a loose fit
 SHAPES = (0.0, 0.5)
 
 
-def pot_threshold(own: FloatArray, group: FloatArray, block_size: int, alarm_rate: float, quantile: float) -> Threshold:
+def pot_threshold(own: Maxima, group: Maxima, block_size: int, alarm_rate: float, quantile: float) -> Threshold:
     """Return the threshold that keeps false alarms within a budget if the tail of the scores is generalized Pareto.
 
     Parameters
     ----------
-    own : ndarray of shape (n_blocks,)
-        `block_maxima` of the asset, n_blocks of at least 1.
-    group : ndarray of shape (n_group_blocks,)
+    own : Maxima
+        `block_maxima` of the asset, one at least.
+    group : Maxima
         Those of all like assets, its own among them.
     block_size : int
         In timesteps.
@@ -62,7 +63,7 @@ def pot_threshold(own: FloatArray, group: FloatArray, block_size: int, alarm_rat
         return Threshold(_tail_rank(own, quantile, share), "pot", rate, _looseness(n_own))
     few = f"{n_own} peaks over the {quantile:g} quantile, fewer than {LEAST_PEAKS}"
     if n_group >= LEAST_PEAKS:
-        value = max(_tail_rank(group, quantile, share), float(own.max()))
+        value = max(_tail_rank(group, quantile, share), own.highest)
         borrowed = f"{few}: borrowed the group's {n_group}, so the promise holds on average over the group"
         return Threshold(value, "pot", rate, "; ".join(filter(None, (borrowed, _looseness(n_group)))))
     fallback = conformal_threshold(own, group, block_size, alarm_rate)
@@ -99,19 +100,21 @@ def fit_pareto(excesses: FloatArray) -> tuple[float, float]:
     return shape, mean * (1 - shape)
 
 
-def _tail_rank(maxima: FloatArray, quantile: float, share: float) -> float:
+@lru_cache(maxsize=4)  # the group's is asked for again with each of its assets
+def _tail_rank(maxima: Maxima, quantile: float, share: float) -> float:
     """Return the value that a `share` of new maxima goes over: by the tail's fit, or by ranks below the tail."""
     excesses = _excesses(maxima, quantile)
     ratio = len(excesses) / len(maxima) / share
     if ratio <= 1:
-        return conformal_rank(maxima, share)
+        return maxima.rank(share)
     shape, scale = fit_pareto(excesses)
     shape += 1 / len(excesses)
-    return float(np.quantile(maxima, quantile)) + scale * math.expm1(shape * math.log(ratio)) / shape
+    return float(np.quantile(maxima.ordered, quantile)) + scale * math.expm1(shape * math.log(ratio)) / shape
 
 
-def _excesses(maxima: FloatArray, quantile: float) -> FloatArray:
-    over: FloatArray = maxima - np.quantile(maxima, quantile)
+@lru_cache(maxsize=4)
+def _excesses(maxima: Maxima, quantile: float) -> FloatArray:
+    over: FloatArray = maxima.ordered - np.quantile(maxima.ordered, quantile)
     return over[over > 0]
 
 

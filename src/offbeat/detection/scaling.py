@@ -112,24 +112,22 @@ def fit_scaling(
     ReadingsError
         If the logarithm of a reading below zero is asked for, or a channel has no difference.
     """
-    return _scaling(_measure(series, normal, preprocessing), preprocessing, usual_scale)
-
-
-def fit_scalings(spans: Sequence[tuple[Series, BoolArray]], preprocessing: Preprocessing) -> list[Scaling]:
-    """Learn the scalings of like assets, as `fit_scaling` does from each series and its normal rows.
-
-    The usual scale of a channel is its median over the assets in which it moves.
-    """
-    measured = [_measure(series, normal, preprocessing) for series, normal in spans]
-    scales = np.stack([one.spread for one in measured])  # (assets, F)
-    moves = np.stack([one.moves for one in measured])
-    usual = np.array([np.median(s[m]) if m.any() else 0.0 for s, m in zip(scales.T, moves.T, strict=True)])
-    return [_scaling(one, preprocessing, usual) for one in measured]
+    return scaling_of(measure(series, normal, preprocessing), preprocessing, usual_scale)
 
 
 @dataclass(frozen=True, eq=False)
-class _Measured:
-    """Of each channel (F,): centre and spread of what is scaled, size of what it is made of, and whether that moves."""
+class Measured:
+    """What a scaling is made of.
+
+    Attributes
+    ----------
+    profile : ndarray of shape (n_hours, F)
+        As of `Scaling`.
+    centre, spread, size : ndarray of shape (F,)
+        Middle and scale of what is scaled, and the size of what that is made of.
+    moves : ndarray of shape (F,), bool
+        Whether the channel does.
+    """
 
     profile: FloatArray
     centre: FloatArray
@@ -138,28 +136,39 @@ class _Measured:
     moves: BoolArray
 
 
-def _scaling(measured: _Measured, preprocessing: Preprocessing, usual_scale: FloatArray | None) -> Scaling:
+def usual_scale_of(measured: Sequence[Measured]) -> FloatArray:
+    """Return the usual scale (F,) of like assets: of each channel the median over those in which it moves, or 0."""
+    scales = np.stack([one.spread for one in measured])  # (assets, F)
+    moves = np.stack([one.moves for one in measured])
+    return np.array([np.median(s[m]) if m.any() else 0.0 for s, m in zip(scales.T, moves.T, strict=True)])
+
+
+def scaling_of(measured: Measured, preprocessing: Preprocessing, usual_scale: FloatArray | None) -> Scaling:
+    """Return the scaling of an asset; `usual_scale` as for `fit_scaling`."""
     spread = measured.spread
     still = spread <= 1e-9 * measured.size  # what rounding leaves of a constant, whatever its unit
     fallback = np.ones_like(spread) if usual_scale is None else np.where(usual_scale > 0, usual_scale, 1.0)
     return Scaling(preprocessing, measured.profile, measured.centre, np.where(still, fallback, spread))
 
 
-def _measure(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> _Measured:
-    """Measure channels a few at a time, so that what is made on the way does not grow with all of the readings."""
+def measure(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> Measured:
+    """Measure the normal rows (T,) of an asset; errors as for `fit_scaling`.
+
+    Channels are taken a few at a time, so that what is made on the way does not grow with all of the readings.
+    """
     n_at_once = max(AT_ONCE // max(series.n_timesteps, 1), 1)
     some = [
         _measure_some(_channels_of(series, first, first + n_at_once), normal, preprocessing)
         for first in range(0, series.n_channels, n_at_once)
     ]
-    return _Measured(**{name: np.concatenate([vars(one)[name] for one in some], axis=-1) for name in vars(some[0])})
+    return Measured(**{name: np.concatenate([vars(one)[name] for one in some], axis=-1) for name in vars(some[0])})
 
 
 def _channels_of(series: Series, first: int, stop: int) -> Series:
     return replace(series, channels=series.channels[first:stop], values=series.values[:, first:stop])
 
 
-def _measure_some(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> _Measured:
+def _measure_some(series: Series, normal: BoolArray, preprocessing: Preprocessing) -> Measured:
     if preprocessing.transform == "log":
         _check_not_negative(series, normal)
     learnt = _transformed(series.values[normal], preprocessing)
@@ -173,7 +182,7 @@ def _measure_some(series: Series, normal: BoolArray, preprocessing: Preprocessin
         steps = level[normal]
     centre, spread = _centre_and_spread(steps, preprocessing.scaling)
     moves = np.nanmin(learnt, axis=0) < np.nanmax(learnt, axis=0)
-    return _Measured(profile, centre, spread, np.abs(np.nanmean(learnt, axis=0)), moves)
+    return Measured(profile, centre, spread, np.abs(np.nanmean(learnt, axis=0)), moves)
 
 
 def _transformed(values: FloatArray, preprocessing: Preprocessing) -> FloatArray:

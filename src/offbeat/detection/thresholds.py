@@ -43,6 +43,31 @@ class Threshold:
     warning: str = ""
 
 
+class Maxima:
+    """Highest scores of independent blocks (n,), put in order once: those of a group are asked for each of its assets.
+
+    Attributes
+    ----------
+    ordered : ndarray of shape (n,), ascending
+    """
+
+    def __init__(self, values: FloatArray) -> None:
+        self.ordered: FloatArray = np.sort(values)
+
+    def __len__(self) -> int:
+        return len(self.ordered)
+
+    @property
+    def highest(self) -> float:
+        """The highest of all; there is one at least."""
+        return float(self.ordered[-1])
+
+    def rank(self, share: float) -> float:
+        """Return the smallest maximum that at most `share` of new blocks go over; there are enough of them for that."""
+        rank = math.ceil((len(self) + 1) * (1 - share) - 1e-9)
+        return float(self.ordered[max(rank, 1) - 1])
+
+
 def block_maxima(scores: FloatArray, normal: BoolArray, segment_starts: IntArray, block_size: int) -> FloatArray:
     """Return the highest score of each whole block of `block_size` consecutive normal timesteps.
 
@@ -65,14 +90,14 @@ def block_maxima(scores: FloatArray, normal: BoolArray, segment_starts: IntArray
     return np.concatenate(maxima) if maxima else np.empty(0)
 
 
-def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, alarm_rate: float) -> Threshold:
+def conformal_threshold(own: Maxima, group: Maxima, block_size: int, alarm_rate: float) -> Threshold:
     """Return the threshold that keeps false alarms within a budget.
 
     Parameters
     ----------
-    own : ndarray of shape (n_blocks,)
-        `block_maxima` of the asset, n_blocks of at least 1.
-    group : ndarray of shape (n_group_blocks,)
+    own : Maxima
+        `block_maxima` of the asset, one at least.
+    group : Maxima
         Those of all like assets, its own among them.
     block_size : int
         In timesteps.
@@ -99,13 +124,13 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
     alarm_rate = min(alarm_rate, -math.log1p(-LARGEST_SHARE) / block_size)
     need = math.ceil(1 / share - 1 - 1e-9)
     if len(own) >= need:
-        return Threshold(conformal_rank(own, share), "conformal", alarm_rate)
+        return Threshold(own.rank(share), "conformal", alarm_rate)
     short = f"the budget needs {need} calibration blocks of {block_size} timesteps, got {len(own)}"
     if len(group) >= need:
-        value = max(conformal_rank(group, share), float(own.max()))
+        value = max(group.rank(share), own.highest)
         warning = f"{short}: borrowed the group's {len(group)}, so the promise holds on average over the group"
         return Threshold(value, "conformal", alarm_rate, warning)
-    value = float(max(group.max(), own.max()))
+    value = max(group.highest, own.highest)
     promised = -math.log1p(-1 / (len(group) + 1)) / block_size
     if promised <= budget:
         return Threshold(value, "conformal", promised)
@@ -115,12 +140,6 @@ def conformal_threshold(own: FloatArray, group: FloatArray, block_size: int, ala
         "lengthen the calibration span or raise the budget"
     )
     return Threshold(value, "conformal", promised, warning)
-
-
-def conformal_rank(maxima: FloatArray, share: float) -> float:
-    """Return the smallest maximum that at most `share` of new blocks go over; there are enough of them for that."""
-    rank = math.ceil((len(maxima) + 1) * (1 - share) - 1e-9)
-    return float(np.sort(maxima)[max(rank, 1) - 1])
 
 
 def quantile_threshold(scores: FloatArray, quantile: float) -> Threshold:
