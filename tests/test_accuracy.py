@@ -17,7 +17,7 @@ from benchmarks.accuracy_sets import groups_of, places
 from benchmarks.accuracy_table import chosen, over_seeds, pooled, read_results, trained_beats_untrained
 from offbeat.detection.thresholds import Threshold
 from offbeat.errors import OffbeatError
-from offbeat.evaluation.replay import pca_method
+from offbeat.evaluation.replay import simple_method
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import read_folder
 
@@ -170,7 +170,7 @@ def test_simple_methods_score_as_those_of_a_replay(data, settings, tmp_path, mak
     params = settings_for(3, settings, 7, {})
     fleet, scored = score_simple("fixed", readings_of(group), params, 7)
     detector = replace(make_detector(), params=params.calibrate.for_window(8), step=fleet[0].series.step)
-    expected = pca_method(detector, fleet, params.evaluate)
+    expected = simple_method("pca", detector, fleet, params.evaluate)
     [pca] = [one for one in scored if one.method == "pca"]
     for prepared, scores, threshold in zip(fleet, pca.scores, pca.thresholds, strict=True):
         assert np.array_equal(scores, expected.score(prepared.series), equal_nan=True)

@@ -19,7 +19,7 @@ from offbeat.errors import ReadingsError
 from offbeat.evaluation.contest import HEADINGS, Shown, by_kind, cells, described, show
 from offbeat.evaluation.evidence import LEAST_EVENTS, LUCK, Evidence, finds_more
 from offbeat.evaluation.ground import Ground, other_rule, shared_ground
-from offbeat.evaluation.replay import UNTRAINED, network_method, pca_method
+from offbeat.evaluation.replay import UNTRAINED, network_method, simple_method
 from offbeat.evaluation.trial import draw_trials
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
@@ -159,7 +159,7 @@ def compare(
     if not trials:
         raise ReadingsError(_no_room(ground))
     methods = [network_method(one.name, one.detector) for one in candidates]
-    methods.append(pca_method(first.detector, first.fleet, params))
+    methods.append(simple_method("pca", first.detector, first.fleet, params))
     methods += [network_method(UNTRAINED, untrained)] if untrained else []
     replayed = counted(methods, report, "comparing", "rows")
     shown = {method.name: show(method, method.name, ground, trials) for method in replayed}

@@ -16,7 +16,7 @@ from offbeat.detection.detector import Detector
 from offbeat.evaluation.contest import HEADINGS, by_kind, cells, described, show
 from offbeat.evaluation.evidence import decide
 from offbeat.evaluation.ground import Champion, common_ground
-from offbeat.evaluation.replay import Replay, network_method, pca_method
+from offbeat.evaluation.replay import Replay, network_method, simple_method
 from offbeat.evaluation.trial import draw_trials
 from offbeat.params import EvaluateParams
 from offbeat.preparation import Prepared
@@ -92,7 +92,7 @@ def gate(
     if not ground.stretches:
         return Verdict(False, f"{stays}: no readings are left to compare on", {}, {}, [], ground.notes)
     trials = draw_trials(ground.stretches, ground.window_size, ground.context, ground.delay, seed)
-    methods = [network_method(CHALLENGER, challenger), pca_method(challenger, fleet, params)]
+    methods = [network_method(CHALLENGER, challenger), simple_method("pca", challenger, fleet, params)]
     if ground.champion is not None:
         methods.append(network_method(CHAMPION, ground.champion.detector))
     replayed = counted(methods, report, "comparing", "methods")

@@ -101,12 +101,7 @@ def replay_fleet(
     known = {result.asset: result.scores for result in results}
     methods = [replace(network_method(detector.method, detector), score=lambda series: known[series.asset])]
     methods += [network_method(UNTRAINED, untrained)] if untrained else []
-    simple = [
-        pca_method(detector, fleet, params),
-        _simple_method("moving_average", _moving_average(detector.window_size), detector, fleet),
-        _simple_method("random", _random(fleet, params.seed), detector, fleet),
-    ]
-    methods += [method for method in simple if method.name != detector.method]
+    methods += [simple_method(name, detector, fleet, params) for name in SIMPLE if name != detector.method]
     stretches = [stretch_of(prepared, params) for prepared in fleet]
     pairs = [(method, stretch) for method in methods for stretch in stretches]
     return [replay(method, stretch) for method, stretch in counted(pairs, report, "evaluating", "replays")]
@@ -114,8 +109,10 @@ def replay_fleet(
 
 def summarize(replays: Sequence[Replay]) -> dict[str, dict[str, float]]:
     """Return the fleet's metrics of each method."""
-    methods = dict.fromkeys(replay.method for replay in replays)
-    return {method: _fleet([replay.metrics for replay in replays if replay.method == method]) for method in methods}
+    metrics: dict[str, list[Mapping[str, float]]] = {}
+    for one in replays:
+        metrics.setdefault(one.method, []).append(one.metrics)
+    return {method: group_metrics(of_assets) for method, of_assets in metrics.items()}
 
 
 def network_method(name: str, detector: Detector) -> Method:
@@ -126,15 +123,29 @@ def network_method(name: str, detector: Detector) -> Method:
     )
 
 
-def pca_method(detector: Detector, fleet: Sequence[Prepared], params: EvaluateParams) -> Method:
-    """Return PCA, fitted on each asset's training rows, with the smoothing and the threshold rule of a detector."""
+def simple_method(name: str, detector: Detector, fleet: Sequence[Prepared], params: EvaluateParams) -> Method:
+    """Return one of `SIMPLE`, with the smoothing and the threshold rule of a detector."""
+    places = {prepared.series.asset: place for place, prepared in enumerate(fleet)}
 
-    def raw(prepared: Prepared, series: Series) -> FloatArray:
-        start, stop = prepared.split.train
-        training = prepared.scaled[start:stop][prepared.normal[start:stop]]
-        return pca_scores(prepared.scaling.apply(series), training, params.n_components)
+    def score(series: Series) -> FloatArray:
+        place = places[series.asset]
+        return simple_scores(name, detector, fleet[place], series, seeded(params, place))
 
-    return _simple_method("pca", raw, detector, fleet)
+    thresholds = fleet_thresholds(detector, fleet, [score(prepared.series) for prepared in fleet])
+    return Method(name, score, dict(zip(places, thresholds, strict=True)), detector.params)
+
+
+def simple_scores(
+    name: str, detector: Detector, prepared: Prepared, series: Series, params: EvaluateParams
+) -> FloatArray:
+    """Return the scores (T,) of one of `SIMPLE` for readings of an asset, with the smoothing of a detector."""
+    values = SIMPLE[name](detector, prepared, series, params)
+    return moving_mean(values[:, None], series.segments, detector.params.smoothing, detector.params.lead)[:, 0]
+
+
+def seeded(params: EvaluateParams, place: int) -> EvaluateParams:
+    """Return the params for the asset at a place of its group: each has random scores of its own."""
+    return params.model_copy(update={"seed": params.seed + place})
 
 
 def stretch_of(prepared: Prepared, params: EvaluateParams) -> Stretch:
@@ -162,29 +173,22 @@ def replay(method: Method, stretch: Stretch) -> Replay:
     return Replay(method.name, series.asset, scores, alarms, threshold, metrics, judge(stretch, alarms))
 
 
-_Raw = Callable[[Prepared, Series], FloatArray]
+def _pca(_: Detector, prepared: Prepared, series: Series, params: EvaluateParams) -> FloatArray:
+    """PCA, fitted on each asset's training rows."""
+    start, stop = prepared.split.train
+    training = prepared.scaled[start:stop][prepared.normal[start:stop]]
+    return pca_scores(prepared.scaling.apply(series), training, params.n_components)
 
 
-def _simple_method(name: str, raw: _Raw, detector: Detector, fleet: Sequence[Prepared]) -> Method:
-    """Return a method that smooths raw scores and chooses its thresholds as a detector does."""
-    by_asset = {prepared.series.asset: prepared for prepared in fleet}
-
-    def score(series: Series) -> FloatArray:
-        values = raw(by_asset[series.asset], series)
-        params = detector.params
-        return moving_mean(values[:, None], series.segments, params.smoothing, params.lead)[:, 0]
-
-    thresholds = fleet_thresholds(detector, fleet, [score(prepared.series) for prepared in fleet])
-    return Method(name, score, dict(zip(by_asset, thresholds, strict=True)), detector.params)
+def _moving_average(detector: Detector, prepared: Prepared, series: Series, _: EvaluateParams) -> FloatArray:
+    return moving_average_scores(prepared.scaling.apply(series), series.segments, detector.window_size)
 
 
-def _moving_average(width: int) -> _Raw:
-    return lambda prepared, series: moving_average_scores(prepared.scaling.apply(series), series.segments, width)
+def _random(_: Detector, prepared: Prepared, series: Series, params: EvaluateParams) -> FloatArray:  # noqa: ARG001
+    return random_scores(series.n_timesteps, params.seed)
 
 
-def _random(fleet: Sequence[Prepared], seed: int) -> _Raw:
-    seeds = {prepared.series.asset: seed + k for k, prepared in enumerate(fleet)}
-    return lambda _, series: random_scores(series.n_timesteps, seeds[series.asset])
+SIMPLE = {"pca": _pca, "moving_average": _moving_average, "random": _random}
 
 
 def _test_metrics(
@@ -220,8 +224,8 @@ def _promise(threshold: Threshold, params: CalibrateParams, period_s: float | No
     }
 
 
-def _fleet(assets: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the fleet's metrics; budget and promise are means over the assets, weighted by their normal time."""
+def group_metrics(assets: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the metrics of assets together; budget and promise are means, weighted by the assets' normal time."""
     metrics = fleet_metrics(assets)
     weights = np.array([asset["n_timesteps"] - asset["n_labelled"] for asset in assets], dtype=np.float64)
     for key in assets[0]:
