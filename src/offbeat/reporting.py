@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -109,18 +109,53 @@ def _written_csv(scratch: Path, results: Iterable[ScoreResult]) -> Iterator[Scor
 
 
 def _written_parquet(scratch: Path, results: Iterable[ScoreResult]) -> Iterator[ScoreResult]:
-    with ExitStack() as open_files:
-        file: parquet.ParquetWriter | None = None
-        waiting: list[pa.Table] = []
+    with ScoresFile(scratch) as file:
         for result in results:
-            waiting.append(pa.Table.from_pandas(_table_of(result), preserve_index=False))
-            file = file or open_files.enter_context(parquet.ParquetWriter(scratch, waiting[0].schema))
-            if sum(len(table) for table in waiting) >= ROW_GROUP:
-                file.write_table(pa.concat_tables(waiting))
-                waiting = []
+            file.add(result)
             yield result
-        if file is not None and waiting:
-            file.write_table(pa.concat_tables(waiting))
+
+
+class ScoresFile(AbstractContextManager["ScoresFile"]):
+    """A Parquet file of scores that grows, a row a timestep; what is small waits until it makes a row group.
+
+    Parameters
+    ----------
+    path : Path
+        There only if something was added, or `describe` was called.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: parquet.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
+
+    def add(self, result: ScoreResult) -> None:
+        """Add the rows of a result; all have the same channels."""
+        self._waiting.append(pa.Table.from_pandas(_table_of(result), preserve_index=False))
+        if sum(len(table) for table in self._waiting) >= ROW_GROUP:
+            self._write()
+
+    def describe(self, words: Mapping[str, str]) -> None:
+        """Add to the file's own metadata."""
+        if self._file is None and not self._waiting:
+            self._waiting = [pa.table({"asset": pa.array([], pa.string()), "score": pa.array([], pa.float64())})]
+        self._write()
+        assert self._file is not None, "it was written to"
+        self._file.add_key_value_metadata(words)
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._file = self._file or parquet.ParquetWriter(self._path, self._waiting[0].schema)
+            self._file.write_table(pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits, and close the file."""
+        try:
+            self._write()
+        finally:
+            if self._file is not None:
+                self._file.close()
 
 
 def _table_of(result: ScoreResult) -> pd.DataFrame:
@@ -129,15 +164,19 @@ def _table_of(result: ScoreResult) -> pd.DataFrame:
 
 def _row(result: ScoreResult, event: Event) -> list[str]:
     """Return an event's cells; its length counts its last timestep too."""
-    channels = ", ".join(f"{name} {share:.0%}" for name, share in event.channels)
     n_timesteps = event.stop - event.start
     is_time = result.is_time
     length = length_text(n_timesteps * result.step, is_time) if is_time else count(n_timesteps, "timestep")
-    when = [_moment(event.first), _moment(event.last), length]
-    return [result.asset, *when, f"{event.peak_score / result.threshold:.1f}", channels]
+    when = [moment_text(event.first), moment_text(event.last), length]
+    return [result.asset, *when, f"{event.peak_score / result.threshold:.1f}", leading(event)]
 
 
-def _moment(moment: pd.Timestamp | int) -> str:
+def leading(event: Event) -> str:
+    """Return the channels that lead an event, and their shares."""
+    return ", ".join(f"{name} {share:.0%}" for name, share in event.channels)
+
+
+def moment_text(moment: pd.Timestamp | int) -> str:
     """Return a time in UTC, with the part of a second that it has, or an integer index as it is."""
     return str(moment.tz_localize(None) if isinstance(moment, pd.Timestamp) else moment)
 

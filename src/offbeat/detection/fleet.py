@@ -88,6 +88,18 @@ class Fleet:
             (scratch / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
+    def load_group(directory: Path, name: str) -> Detector:
+        """Read the detector of one group back, as `group` gives it; the others are not looked at.
+
+        Raises
+        ------
+        ModelError
+            If there is no such group, or a file is missing or damaged.
+        """
+        place = directory / GROUPS / name
+        return Detector.load(place) if name != ALONE and place.is_dir() else Fleet.load(directory).group(name)
+
+    @staticmethod
     def load(directory: Path | str) -> Fleet:
         """Read a model back, of one group or several.
 
@@ -100,6 +112,14 @@ class Fleet:
         if not (directory / GROUPS).is_dir():
             return Fleet({ALONE: Detector.load(directory)})
         return Fleet({name: Detector.load(directory / GROUPS / name) for name in _checked_groups(directory)})
+
+
+def model_checksum(directory: Path) -> str:
+    """Return the SHA-256 of what tells a saved model from any other."""
+    try:
+        return _sum(directory / CHECKSUMS)
+    except OSError as error:
+        raise ModelError(f"{directory / CHECKSUMS}: missing ({error}): restore it, or train again") from error
 
 
 def check_model_directory(directory: Path) -> None:

@@ -1,0 +1,258 @@
+"""Scores of a fleet: shard by shard into a folder, every asset accounted for.
+
+scores/<shard>-<key>.parquet    a row a timestep; what became of the shard's assets stands in the file's metadata
+assets.csv                      a row an asset: its group, whether it was scored, or why not
+events.csv                      a row an event, in the order of the assets
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from pyarrow import parquet
+
+from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet, model_checksum
+from offbeat.detection.reading import read_pieces
+from offbeat.detection.result import Event, ScoreResult
+from offbeat.errors import OffbeatError
+from offbeat.files import write_csv
+from offbeat.fleet.engine import Engine, Failure
+from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
+from offbeat.progress import Report, Step, silent
+from offbeat.readings.assets import AssetFiles
+from offbeat.reporting import ScoresFile, leading, moment_text
+
+SCORES, ASSETS, EVENTS = "scores", "assets.csv", "events.csv"
+FORMAT = "scores 1"
+OUTCOMES = "offbeat.assets"  # key of a file's metadata
+SCORED, FAILED = "scored", "failed"
+MOST_REASONS = 5  # that are told of at the end
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """An event as `events.csv` has it; length in timesteps, peak in thresholds."""
+
+    first: str
+    last: str
+    n_timesteps: int
+    peak: float
+    channels: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one asset.
+
+    Attributes
+    ----------
+    asset, group : str
+    state : str
+        `SCORED` or `FAILED`; of one that failed, the rows before the reading that is wrong may be among the scores.
+    reason : str
+        Why it failed.
+    maturity : str
+        Of its threshold.
+    n_timesteps, n_scored, n_alarm : int
+        Rows, those with a score, and those in alarm.
+    highest : float or None
+        The highest score, in thresholds.
+    events : sequence of EventRow
+    """
+
+    asset: str
+    group: str
+    state: str = FAILED
+    reason: str = ""
+    maturity: str = ""
+    n_timesteps: int = 0
+    n_scored: int = 0
+    n_alarm: int = 0
+    highest: float | None = None
+    events: Sequence[EventRow] = ()
+
+
+ASSET_COLUMNS = tuple(name for name in Outcome.__dataclass_fields__ if name != "events")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many assets were scored and failed, how many timesteps and events there are, and the first reasons."""
+
+    n_scored: int
+    n_failed: int
+    n_timesteps: int
+    n_events: int
+    reasons: Mapping[str, str]
+
+
+def score_fleet_into(
+    out: Path,
+    model: Path,
+    assets: Sequence[AssetFiles],
+    engine: Engine,
+    *,
+    shard_size: int,
+    report: Report = silent,
+) -> Counts:
+    """Score the readings of a fleet into the folder `out`; what an earlier run has left there is not done again.
+
+    An asset that cannot be scored is listed with the reason, and stops no other.
+
+    Parameters
+    ----------
+    out : Path
+    model : Path
+        Folder of a saved `Fleet`.
+    assets : sequence of AssetFiles
+    engine : Engine
+    shard_size : int
+        Assets that are scored in one go.
+    report : callable, optional
+        Takes each `Step`, in assets.
+
+    Raises
+    ------
+    OffbeatError
+        If the model cannot be loaded, or another run writes into the same folder.
+    """
+    fleet = Fleet.load(model)
+    known = [replace_group(one, fleet) for one in assets]
+    checksum = model_checksum(model)
+    del fleet
+    results = Results(out / SCORES, "parquet")
+    made: dict[str, Path | Failure] = {}
+    shards = shards_of(known, shard_size)
+    report(Step("scoring", 0, len(assets), "machines"))
+    n_done = 0
+    settings = f"{FORMAT} {checksum}"
+    for shard, result in each_shard(engine, partial(_score_shard, model, checksum), shards, results, settings):
+        made[shard.name] = result
+        n_done += len(shard.assets)
+        report(Step("scoring", n_done, len(assets), "machines"))
+    return _write_tables(out, shards, made)
+
+
+def replace_group(one: AssetFiles, fleet: Fleet) -> AssetFiles:
+    """Return the files of an asset with the group that a model has it in; an asset that it does not know, as it is."""
+    group = fleet.group_of.get(one.asset)
+    return one if group is None else AssetFiles(one.asset, one.files, group)
+
+
+def outcomes_of(path: Path) -> list[Outcome]:
+    """Return what became of the assets of a shard, from its file."""
+    found = json.loads(parquet.read_metadata(path).metadata[OUTCOMES.encode()])
+    return [Outcome(**{**one, "events": [EventRow(**row) for row in one["events"]]}) for one in found]
+
+
+@lru_cache(maxsize=2)
+def _detector(model: Path, group: str, checksum: str) -> Detector:  # noqa: ARG001  # another model is loaded anew
+    """A worker keeps the detector of the group that it is at."""
+    return Fleet.load_group(model, group)
+
+
+def _score_shard(model: Path, checksum: str, shard: Shard, path: Path) -> None:
+    """Write the scores of a shard, and what became of its assets."""
+    group = shard.assets[0].group
+    outcomes: list[Outcome] = []
+    with ScoresFile(path) as file:
+        try:
+            detector = _detector(model, group, checksum)
+        except OffbeatError as error:
+            outcomes = [Outcome(one.asset, group, reason=_line(error)) for one in shard.assets]
+        else:
+            outcomes = [_score_asset(detector, one, file) for one in shard.assets]
+        file.describe({OUTCOMES: json.dumps([asdict(one) for one in outcomes])})
+
+
+def _score_asset(detector: Detector, files: AssetFiles, file: ScoresFile) -> Outcome:
+    n_timesteps = n_scored = n_alarm = 0
+    highest, events, reason, maturity = -np.inf, [], "", ""
+    try:
+        detector.check_asset(files.asset)
+        threshold = detector.assets[files.asset].threshold
+        maturity = threshold.maturity
+        pieces, _ = read_pieces(detector, files)
+        for result in detector.score_pieces(files.asset, pieces):
+            file.add(result)
+            n_timesteps += len(result.scores)
+            n_alarm += int(result.alarms.sum())
+            scored = result.scores[~np.isnan(result.scores)]
+            n_scored += len(scored)
+            highest = max(highest, float(scored.max(initial=-np.inf)))
+            events += [_event_row(result, event) for event in result.events]
+    except OffbeatError as error:
+        reason = _line(error)
+    return Outcome(
+        asset=files.asset,
+        group=files.group,
+        state=FAILED if reason else SCORED,
+        reason=reason,
+        maturity=maturity,
+        n_timesteps=n_timesteps,
+        n_scored=n_scored,
+        n_alarm=n_alarm,
+        highest=highest / threshold.value if np.isfinite(highest) else None,
+        events=events,
+    )
+
+
+def _event_row(result: ScoreResult, event: Event) -> EventRow:
+    return EventRow(
+        first=moment_text(event.first),
+        last=moment_text(event.last),
+        n_timesteps=event.stop - event.start,
+        peak=event.peak_score / result.threshold,
+        channels=leading(event),
+    )
+
+
+def _write_tables(out: Path, shards: Sequence[Shard], made: Mapping[str, Path | Failure]) -> Counts:
+    """Write assets.csv and events.csv from the files of all shards; no more than a shard's is in memory."""
+    n_scored = n_failed = n_timesteps = n_events = 0
+    reasons: dict[str, str] = {}
+
+    def rows() -> Iterator[Sequence[object]]:
+        nonlocal n_scored, n_failed, n_timesteps
+        for one in _outcomes(shards, made):
+            n_timesteps += one.n_timesteps
+            n_scored += one.state == SCORED
+            if one.state == FAILED:
+                n_failed += 1
+                if len(reasons) < MOST_REASONS:
+                    reasons[one.asset] = one.reason
+            yield [_cell(getattr(one, name)) for name in ASSET_COLUMNS]
+
+    def events() -> Iterator[Sequence[object]]:
+        nonlocal n_events
+        for one in _outcomes(shards, made):
+            for event in one.events:
+                n_events += 1
+                yield one.asset, one.group, *(_cell(value) for value in vars(event).values())
+
+    write_csv(out / ASSETS, ASSET_COLUMNS, rows())
+    write_csv(out / EVENTS, ("asset", "group", *EventRow.__dataclass_fields__), events())
+    return Counts(n_scored, n_failed, n_timesteps, n_events, reasons)
+
+
+def _outcomes(shards: Iterable[Shard], made: Mapping[str, Path | Failure]) -> Iterator[Outcome]:
+    for shard in shards:
+        result = made[shard.name]
+        if isinstance(result, Failure):
+            yield from (Outcome(one.asset, one.group, reason=result.reason) for one in shard.assets)
+        else:
+            yield from outcomes_of(result)
+
+
+def _cell(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
