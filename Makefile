@@ -8,6 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export BENTOML_DO_NOT_TRACK := true
+export RAY_USAGE_STATS_ENABLED := 0
 # Prefect keeps its history here; `make server` shows it, and the flow that `make run` starts brings a server of its own
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
@@ -75,7 +76,7 @@ setup: .venv/ready    ## the environment; a few minutes the first time
 	@touch $@
 
 lock:                 ## solve the dependencies anew
-	uv pip compile pyproject.toml --extra train --extra pipeline --extra postgres --group dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra train --extra pipeline --extra postgres --extra ray --group dev --universal --python-version 3.11 \
 	    $(LOCKED) -o requirements.lock
 	uv pip compile --group service --universal --python-version 3.11 $(LOCKED) -o requirements-service.lock
 

@@ -24,7 +24,7 @@ MODULES = {
     for path in sorted((SOURCE / "offbeat").rglob("*.py"))
 }
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-HEAVY = {"tensorflow", "keras", "onnx", "evidently", "bentoml", "prefect", "dvc"}
+HEAVY = {"tensorflow", "keras", "onnx", "evidently", "bentoml", "prefect", "dvc", "ray"}
 
 # a wing and the wings it may import; modules beside the wings are named on their own
 MAY_IMPORT = {
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "serving": {"serving", "detection", "readings"},
     "pages": {"pages"},
     "drift": {"drift", "detection", "readings"},
+    "fleet": {"fleet", "models", "detection", "readings"},
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
@@ -46,7 +47,7 @@ SHARED_BY = {
     "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
     "serving": {"offbeat.registry", "offbeat.pages"},
 }
-FEW_LIBRARIES = {"readings", "detection", "operation", "serving", "drift"}
+FEW_LIBRARIES = {"readings", "detection", "operation", "serving", "drift", "fleet"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {
     "offbeat.detection.runtime": {"onnxruntime"},
@@ -60,6 +61,7 @@ EXTRA = {
     "offbeat.operation.notification": {"httpx"},
     "offbeat.drift.moves": {"scipy"},
     "offbeat.drift.page": {"evidently"},
+    "offbeat.fleet.ray_engine": {"ray"},
     "offbeat.serving.answers": {"orjson"},
     "offbeat.serving.measures": {"prometheus_client"},
     "offbeat.serving.requests": {"orjson"},
@@ -131,6 +133,7 @@ def test_heavy_libraries_stay_in_their_place(module: str) -> None:
     allowed = {"keras", "tensorflow", "onnx"} if wing_of(module) == "models" else set()
     allowed |= {"bentoml"} if module == "offbeat.service" else set()
     allowed |= {"evidently"} if module == "offbeat.drift.page" else set()
+    allowed |= {"ray"} if module == "offbeat.fleet.ray_engine" else set()
     assert heavy <= allowed, f"{module} imports {heavy}"
 
 

@@ -1,0 +1,1 @@
+"""How the work on thousands of assets is cut into shards, and where the shards run."""
