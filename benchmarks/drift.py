@@ -117,7 +117,7 @@ def calibrated(network: Detector, fleet: list[Series], params: Params) -> Detect
     prepare = params.prepare.with_window(network.window_size)
     prepared = prepare_fleet(Folder(tuple(fleet)), prepare)
     rule = CalibrateParams.model_validate(network.params.model_dump())
-    detector = assemble(network.runtime.graph, prepared, prepare, rule, network.lineage)
+    detector = assemble(network.runtime.graph, prepared[0].series, prepare, rule, network.lineage)
     calibrate_fleet(detector, prepared)
     return detector
 

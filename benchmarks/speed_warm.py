@@ -17,7 +17,7 @@ from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.evaluation.replay import network_method, replay, stretch_of, summarize
 from offbeat.models.network import train_model
 from offbeat.params import Params, PrepareParams, load_params
-from offbeat.preparation import Prepared, laid_end_to_end, prepare_fleet
+from offbeat.preparation import Prepared, lesson_of_all, prepare_fleet
 from offbeat.readings.folder import Folder, read_folder
 from offbeat.readings.simulate import ROWS_PER_DAY, simulate_fleet
 
@@ -66,7 +66,7 @@ def network(folder: Folder, params: Params, start: bytes | None = None) -> tuple
     """Return prepared readings and the ONNX file of what is trained on them."""
     prepare = prepare_of(params)
     fleet = prepare_fleet(folder, prepare)
-    lesson = laid_end_to_end(fleet, params.train.calendar)
+    lesson = lesson_of_all(fleet, params.train.calendar)
     return fleet, train_model(lesson, prepare.window_size, params.train, start=start).graph
 
 
@@ -81,7 +81,7 @@ def trained(folder: Folder, params: Params, start: bytes | None = None) -> Run:
     begin, prepare = now(), prepare_of(params)
     fleet, graph = network(folder, params, start)
     end = now()
-    detector = assemble(graph, fleet, prepare, params.calibrate.for_window(prepare.window_size), {})
+    detector = assemble(graph, fleet[0].series, prepare, params.calibrate.for_window(prepare.window_size), {})
     calibrate_fleet(detector, fleet)
     clock, processor = _between(begin, end)
     to_detector, _ = _between(begin, now())

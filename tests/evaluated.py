@@ -40,7 +40,7 @@ def evaluated_of(graph, series, *, labels=(), exclude=(), epochs=EPOCHS, doubts=
     fleet = prepare_fleet(Folder(tuple(series), spans(labels), spans(exclude)), PARAMS.prepare)
     lineage = {"method": PARAMS.train.method, "data_hash": "1a" * 32, "git_commit": "unknown"}
     calibrate = PARAMS.calibrate.for_window(PARAMS.prepare.window_size)
-    detector = assemble(graph, fleet, PARAMS.prepare, calibrate, lineage)
+    detector = assemble(graph, fleet[0].series, PARAMS.prepare, calibrate, lineage)
     calibrate_fleet(detector, fleet)
     results = score_fleet(detector, fleet)
     replays = replay_fleet(detector, None, fleet, results, PARAMS.evaluate)

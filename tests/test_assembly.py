@@ -31,7 +31,9 @@ def prepared_from(series, labels=(), **calibrate):
 def assembled(graph):
     def make(series, labels=(), **calibrate):
         fleet, params = prepared_from(series, labels, **calibrate)
-        detector = assemble(graph, fleet, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"})
+        detector = assemble(
+            graph, fleet[0].series, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"}
+        )
         calibrate_fleet(detector, fleet)
         return detector, fleet
 
@@ -40,7 +42,9 @@ def assembled(graph):
 
 def test_a_detector_takes_channels_period_and_gap_from_the_fleet_and_the_rest_from_the_params(graph, make_series):
     fleet, params = prepared_from([make_series(400)])
-    detector = assemble(graph, fleet, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"})
+    detector = assemble(
+        graph, fleet[0].series, params.prepare, params.calibrate.for_window(8), {"git_commit": "c0ffee"}
+    )
     assert (detector.channels, detector.period) == (fleet[0].series.channels, fleet[0].series.period)
     assert (detector.max_gap, detector.preprocessing) == (fleet[0].series.max_gap, params.prepare.preprocessing)
     assert (detector.params, detector.lineage) == (params.calibrate.for_window(8), {"git_commit": "c0ffee"})

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from offbeat.lineage import data_hash, git_commit, lineage_of, params_hash
+from offbeat.lineage import asset_hash, data_hash, git_commit, lineage_of, params_hash
 from offbeat.params import load_params
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder, Span
@@ -17,7 +17,7 @@ PARAMS = load_params(changes=CHANGES)
 
 
 def hash_of(*series, **known):
-    return data_hash(prepare_fleet(Folder(tuple(series), **known), PARAMS.prepare))
+    return data_hash(map(asset_hash, prepare_fleet(Folder(tuple(series), **known), PARAMS.prepare)))
 
 
 def sections(**changes):

@@ -16,7 +16,7 @@ from offbeat.preparation import (
     check_no_leak,
     held_out_rows,
     labelled_rows,
-    laid_end_to_end,
+    lesson_of_all,
     preparation_notes,
     prepare_fleet,
     still_channels,
@@ -303,8 +303,9 @@ def test_memory_grows_with_the_readings_and_not_with_the_windows(make_series):
 
 def test_laid_end_to_end_every_asset_keeps_its_own_windows(make_series):
     fleet = prepared_from([make_series(400, asset=f"pump-{k}", seed=k) for k in range(3)])
-    lesson = laid_end_to_end(fleet)
-    assert (lesson.values.shape, lesson.n_channels) == ((1200, 3), 3)
+    lesson = lesson_of_all(fleet)
+    n_learnt = sum(one.split.held_out[1] for one in fleet)
+    assert (lesson.values.shape, lesson.n_channels) == ((n_learnt, 3), 3)
     own_starts, own_held_out = [p.starts for p in fleet], [p.held_out_starts for p in fleet]
     for of_all, of_each in ((lesson.starts, own_starts), (lesson.held_out_starts, own_held_out)):
         firsts = np.concatenate([p.scaled[own] for p, own in zip(fleet, of_each, strict=True)])
@@ -315,7 +316,7 @@ def test_held_out_windows_are_thinned_evenly(make_series, monkeypatch):
     monkeypatch.setattr("offbeat.preparation.HELD_OUT_WINDOWS", 10)
     fleet = prepared_from([make_series(400)])
     (own,) = [p.held_out_starts for p in fleet]
-    thinned = laid_end_to_end(fleet).held_out_starts
+    thinned = lesson_of_all(fleet).held_out_starts
     assert (len(thinned), thinned[0], thinned[-1]) == (10, own[0], own[-1])
     assert np.ptp(np.diff(thinned)) <= 1
 

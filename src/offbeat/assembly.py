@@ -19,24 +19,24 @@ from offbeat.detection.windows import reach_mask
 from offbeat.params import CalibrateParams, PrepareParams
 from offbeat.preparation import Prepared, calibration_rows, held_out_rows, labelled_rows
 from offbeat.progress import Report, parts, silent
+from offbeat.readings.series import Series
 from offbeat.typing import FloatArray
 
 
 def assemble(
     graph: bytes,
-    fleet: Sequence[Prepared],
+    like: Series,
     prepare: PrepareParams,
     calibrate: CalibrateParams,
     lineage: Mapping[str, str],
 ) -> Detector:
-    """Return a detector around a network, for the fleet's channels and period; no asset is calibrated yet."""
-    first = fleet[0].series
+    """Return a detector around a network, for the channels and period of `like`; no asset is calibrated yet."""
     return Detector(
         runtime=Runtime(graph),
-        channels=first.channels,
-        step=first.step,
-        is_time=first.is_time,
-        max_gap=first.max_gap,
+        channels=like.channels,
+        step=like.step,
+        is_time=like.is_time,
+        max_gap=like.max_gap,
         preprocessing=prepare.preprocessing,
         params=calibrate,
         lineage=dict(lineage),
@@ -52,7 +52,7 @@ class Evidence:
     scaling : Scaling
     usual : Usual
     span : CalibrationSpan
-        Of the rows before the test span.
+        From the first row of the calibration span to the test span.
     reference : Reference or None
     """
 
@@ -104,13 +104,13 @@ def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequ
 
 
 def _span(detector: Detector, prepared: Prepared, scores: FloatArray) -> CalibrationSpan:
-    n_timesteps = prepared.split.test[0]
+    start, stop = prepared.split.calibration[0], prepared.split.test[0]  # none before the span counts
     return CalibrationSpan(
         asset=prepared.series.asset,
-        scores=scores[:n_timesteps],
-        normal=calibration_rows(prepared, detector.context, detector.delay),
-        segment_starts=prepared.series.rows(0, n_timesteps).segment_starts,
-        labelled=labelled_rows(prepared, detector.context, detector.delay),
+        scores=scores[start:stop],
+        normal=calibration_rows(prepared, detector.context, detector.delay)[start:],
+        segment_starts=prepared.series.rows(start, stop).segment_starts,
+        labelled=labelled_rows(prepared, detector.context, detector.delay)[start:],
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from offbeat.errors import OffbeatError, ParamsError
 from offbeat.evaluation.comparison import Candidate, Comparison, compare
 from offbeat.params import EvaluateParams, Params, default_params_path, load_params, parse_changes
-from offbeat.preparation import laid_end_to_end, prepare_fleet
+from offbeat.preparation import lesson_of_all, prepare_fleet
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.folder import Folder
 from offbeat.training import Fitted, fit_fleet, load_trainer
@@ -51,7 +51,7 @@ def compare_settings(
     check_settings(settings)
     for name, params in settings.items():
         with _naming(name):
-            laid_end_to_end(prepare_fleet(folder, choose_window(folder, params.prepare)[0]), params.train.calendar)
+            lesson_of_all(prepare_fleet(folder, choose_window(folder, params.prepare)[0]), params.train.calendar)
     load_trainer()  # so that the seconds of the first do not count it
     first = next(iter(settings))
     fitted: dict[str, Fitted] = {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from offbeat.params import CalibrateParams, PrepareParams, TrainParams
-from offbeat.preparation import Prepared
+from offbeat.preparation import Prepared, Survey
 from offbeat.readings.series import series_hash
 
 WRITTEN_BY_RUNS = tuple(f":(exclude,top){name}" for name in ("dvc.lock", "data.dvc", "start.dvc", "artifacts"))
@@ -37,13 +37,16 @@ def lineage_of(
     }
 
 
-def data_hash(fleet: Sequence[Prepared]) -> str:
-    """Return the SHA-256 of the gridded readings, the segments, the masks and the spans of every asset."""
-    digest = hashlib.sha256()
-    for prepared in fleet:
-        digest.update(series_hash(prepared.series).encode() + json.dumps(vars(prepared.split)).encode())
-        digest.update(prepared.labelled.tobytes() + prepared.excluded.tobytes() + prepared.doubtful.tobytes())
+def asset_hash(asset: Prepared | Survey) -> str:
+    """Return the SHA-256 of the gridded readings, the segments, the masks and the spans of an asset."""
+    digest = hashlib.sha256(series_hash(asset.series).encode() + json.dumps(vars(asset.split)).encode())
+    digest.update(asset.labelled.tobytes() + asset.excluded.tobytes() + asset.doubtful.tobytes())
     return digest.hexdigest()
+
+
+def data_hash(hashes: Iterable[str]) -> str:
+    """Return the SHA-256 of the hashes of all assets, in order."""
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def params_hash(prepare: PrepareParams, train: TrainParams, calibrate: CalibrateParams) -> str:

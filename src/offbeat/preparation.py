@@ -71,7 +71,7 @@ class Lesson:
     n_channels : int
         F.
     starts, held_out_starts : ndarray of int
-        Windows to learn from, and windows that decide when to stop, thinned evenly to at most `HELD_OUT_WINDOWS`.
+        Windows to learn from, and windows that decide when to stop; of several assets these are thinned evenly.
     """
 
     values: FloatArray
@@ -180,31 +180,39 @@ def check_no_leak(prepared: Prepared, window_size: int) -> None:
         raise StageError(f"leak: the spans of asset '{asset}' are less than a window apart: {split}")
 
 
-def laid_end_to_end(fleet: Sequence[Prepared], calendar: str = "none") -> Lesson:
-    """Return what a model of all assets learns from.
+def lesson_of(prepared: Prepared, calendar: str = "none") -> Lesson:
+    """Return what there is to learn from one asset; of its readings only those of the training span.
 
     Raises
     ------
     ReadingsError
         If a calendar is asked for and the readings have no time.
     """
-    n_calendar = N_COLUMNS[calendar]
-    if n_calendar and not fleet[0].series.is_time:
+    n_calendar, series = N_COLUMNS[calendar], prepared.series
+    if n_calendar and not series.is_time:
         raise ReadingsError(
             f"train.calendar={calendar} needs timestamps, and these readings are numbered: set it to none"
         )
-    offsets = np.cumsum([0] + [prepared.series.n_timesteps for prepared in fleet[:-1]])
-    # what one asset alone learns from is what it has; a copy would take as much memory as the readings
-    alone = len(fleet) == 1 and not n_calendar
-    values = fleet[0].scaled if alone else np.concatenate([prepared.scaled for prepared in fleet])
-    starts = np.concatenate([p.starts + offset for p, offset in zip(fleet, offsets, strict=True)])
-    held_out = np.concatenate([p.held_out_starts + offset for p, offset in zip(fleet, offsets, strict=True)])
-    kept = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), HELD_OUT_WINDOWS)).astype(np.int64))
-    n_channels = values.shape[1]
+    stop = prepared.split.held_out[1]
+    values = prepared.scaled[:stop]  # a view: a copy would take as much memory as the readings
     if n_calendar:
-        codes = np.concatenate([calendar_code(prepared.series.stamps, n_calendar) for prepared in fleet])
-        values = np.concatenate([values, codes], axis=1)
-    return Lesson(values, n_channels, starts, held_out[kept])
+        values = np.concatenate([values, calendar_code(series.stamps[:stop], n_calendar)], axis=1)
+    return Lesson(values, series.n_channels, prepared.starts, prepared.held_out_starts)
+
+
+def laid_end_to_end(lessons: Sequence[Lesson]) -> Lesson:
+    """Return what a model of all assets learns from; held-out windows are thinned to `HELD_OUT_WINDOWS`."""
+    offsets = np.cumsum([0] + [len(lesson.values) for lesson in lessons[:-1]])
+    values = lessons[0].values if len(lessons) == 1 else np.concatenate([lesson.values for lesson in lessons])
+    starts = np.concatenate([one.starts + offset for one, offset in zip(lessons, offsets, strict=True)])
+    held_out = np.concatenate([one.held_out_starts + offset for one, offset in zip(lessons, offsets, strict=True)])
+    kept = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), HELD_OUT_WINDOWS)).astype(np.int64))
+    return Lesson(values, lessons[0].n_channels, starts, held_out[kept])
+
+
+def lesson_of_all(fleet: Sequence[Prepared], calendar: str = "none") -> Lesson:
+    """Return what a model of all assets learns from; errors as for `lesson_of`."""
+    return laid_end_to_end([lesson_of(prepared, calendar) for prepared in fleet])
 
 
 def calibration_rows(prepared: Prepared, context: int, delay: int) -> BoolArray:

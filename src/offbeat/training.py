@@ -16,9 +16,9 @@ from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
 from offbeat.errors import OffbeatError, ParamsError, ReadingsError
-from offbeat.lineage import data_hash, lineage_of
+from offbeat.lineage import asset_hash, data_hash, lineage_of
 from offbeat.params import Params, load_params
-from offbeat.preparation import Prepared, laid_end_to_end, preparation_notes, prepare_fleet
+from offbeat.preparation import Prepared, lesson_of_all, preparation_notes, prepare_fleet
 from offbeat.progress import Report, silent
 from offbeat.readings.folder import Folder, alike
 from offbeat.readings.series import Series
@@ -104,11 +104,11 @@ def fit_fleet(folder: Folder, params: Params, start: Start | None = None, *, rep
     calibrate = params.calibrate.for_window(prepare.window_size)
     fleet = prepare_fleet(folder, prepare)
     graph = None if start is None else start.graph_for(fleet[0].series, prepare)
-    lesson = laid_end_to_end(fleet, params.train.calendar)
+    lesson = lesson_of_all(fleet, params.train.calendar)
     trained = train_model(lesson, prepare.window_size, params.train, report, graph)
     origin = {} if start is None else start.lineage
-    lineage = lineage_of(data_hash(fleet), prepare, params.train, calibrate, origin)
-    detector = assemble(trained.graph, fleet, prepare, calibrate, lineage)
+    lineage = lineage_of(data_hash(map(asset_hash, fleet)), prepare, params.train, calibrate, origin)
+    detector = assemble(trained.graph, fleet[0].series, prepare, calibrate, lineage)
     calibrate_fleet(detector, fleet, report)
     return Fitted(detector, trained, fleet, (*notes, *preparation_notes(folder, fleet)))
 

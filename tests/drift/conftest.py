@@ -49,7 +49,7 @@ def detector(graph: bytes, fleet: list[Series]) -> Detector:
     prepare = params.prepare.with_window(8)
     prepared = prepare_fleet(Folder(tuple(fleet)), prepare)
     rule: CalibrateParams = params.calibrate.for_window(8)
-    made = assemble(graph, prepared, prepare, rule, {"method": "lstm_autoencoder"})
+    made = assemble(graph, prepared[0].series, prepare, rule, {"method": "lstm_autoencoder"})
     calibrate_fleet(made, prepared)
     return made
 

@@ -154,7 +154,7 @@ def candidate_of(graph):
         )
         fleet = prepare_fleet(folder, params.prepare)
         section = params.calibrate.for_window(runtime.window_size)
-        detector = assemble(network or graph, fleet, params.prepare, section, {})
+        detector = assemble(network or graph, fleet[0].series, params.prepare, section, {})
         calibrate_fleet(detector, fleet)
         return Candidate(name, detector, fleet, 12.0)
 

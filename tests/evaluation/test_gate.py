@@ -72,7 +72,7 @@ def fleet_of(make_series):
 def detector_of(graph, other_graph):
     def make(fleet, *, other=False, runtime=None, **changes):
         section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | changes}).calibrate.for_window(8)
-        detector = assemble(other_graph if other else graph, fleet, PARAMS.prepare, section, {})
+        detector = assemble(other_graph if other else graph, fleet[0].series, PARAMS.prepare, section, {})
         if runtime is not None:
             detector = replace(detector, runtime=runtime)
         calibrate_fleet(detector, fleet)

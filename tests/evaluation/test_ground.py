@@ -34,7 +34,7 @@ def fleet_of(make_series):
 def detector_of(graph):
     def make(fleet, **changes):
         section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | changes}).calibrate.for_window(8)
-        detector = assemble(graph, fleet, PARAMS.prepare, section, {})
+        detector = assemble(graph, fleet[0].series, PARAMS.prepare, section, {})
         calibrate_fleet(detector, fleet)
         return detector
 

@@ -49,7 +49,9 @@ def replayed(graph, other_graph):
 
     def replay(fleet, **calibrate):
         section = load_params(changes={"calibrate": PARAMS.calibrate.model_dump() | calibrate}).calibrate.for_window(8)
-        detectors = [assemble(g, fleet, PARAMS.prepare, section, {"method": OWN}) for g in (graph, other_graph)]
+        detectors = [
+            assemble(g, fleet[0].series, PARAMS.prepare, section, {"method": OWN}) for g in (graph, other_graph)
+        ]
         for detector in detectors:
             calibrate_fleet(detector, fleet)
         replays = replay_fleet(*detectors, fleet, score_fleet(detectors[0], fleet), PARAMS.evaluate)
@@ -99,7 +101,7 @@ def test_the_thresholds_do_depend_on_the_calibration_span(fleet_of, replayed, ma
 def test_the_networks_are_judged_at_the_thresholds_of_their_detectors(fleet_of, graph, other_graph):
     fleet = fleet_of()
     detector, untrained = (
-        assemble(g, fleet, PARAMS.prepare, PARAMS.calibrate.for_window(8), {"method": OWN})
+        assemble(g, fleet[0].series, PARAMS.prepare, PARAMS.calibrate.for_window(8), {"method": OWN})
         for g in (graph, other_graph)
     )
     for one in (detector, untrained):

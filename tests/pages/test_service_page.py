@@ -26,7 +26,7 @@ def detector_of(folder):
     fleet = prepare_fleet(folder, PARAMS.prepare)
     graph = moving_average_graph(8, folder.series[0].n_channels)
     calibrate = PARAMS.calibrate.for_window(PARAMS.prepare.window_size)
-    detector = assemble(graph, fleet, PARAMS.prepare, calibrate, {"method": "moving_average"})
+    detector = assemble(graph, fleet[0].series, PARAMS.prepare, calibrate, {"method": "moving_average"})
     calibrate_fleet(detector, fleet)
     return detector
 

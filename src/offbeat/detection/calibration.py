@@ -105,14 +105,7 @@ def choose_thresholds(
     ReadingsError
         If a span has no normal timestep with a score, or the method asks for labelled events and there is none.
     """
-    longest = [_longest_run(span) for span in spans]
-    for span, n_timesteps in zip(spans, longest, strict=True):
-        if not n_timesteps:
-            raise ReadingsError(
-                f"asset '{span.asset}': no score in its calibration span rests on normal readings alone: "
-                f"it takes {reach} normal timesteps in a row, so give a longer calibration span or train "
-                "with a shorter prepare.window_size"
-            )
+    longest = [longest_run(span, reach) for span in spans]
     chosen = _chosen(spans, params, reach, period_s, longest)
     return [replace(threshold, value=threshold.value * params.margin) for threshold in chosen]
 
@@ -185,6 +178,19 @@ def _highest(span: CalibrationSpan) -> FloatArray:
     return np.array([np.nanmax(span.normal_scores)])
 
 
-def _longest_run(span: CalibrationSpan) -> int:
+def longest_run(span: CalibrationSpan, reach: int) -> int:
+    """Return the length of the longest run of normal timesteps with a score; `reach` as for `choose_thresholds`.
+
+    Raises
+    ------
+    ReadingsError
+        If there is none.
+    """
     runs = events_of(span.normal & ~np.isnan(span.scores), span.segment_starts)
-    return int((runs[:, 1] - runs[:, 0]).max(initial=0))
+    if not len(runs):
+        raise ReadingsError(
+            f"asset '{span.asset}': no score in its calibration span rests on normal readings alone: "
+            f"it takes {reach} normal timesteps in a row, so give a longer calibration span or train "
+            "with a shorter prepare.window_size"
+        )
+    return int((runs[:, 1] - runs[:, 0]).max())

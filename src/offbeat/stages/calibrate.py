@@ -23,7 +23,7 @@ def run(calibrate: CalibrateSection, *, root: Path, report: Report = silent) -> 
     lineage = lineage_of(card["data_hash"], prepare, train, params, start)
     with whole(root / MODEL / "model.onnx"):
         graph = (root / MODEL / "model.onnx").read_bytes()
-        detector = assemble(graph, fleet, prepare, params, lineage)
+        detector = assemble(graph, fleet[0].series, prepare, params, lineage)
     calibrate_fleet(detector, fleet, report)
     detector.save(root / DETECTOR)
     return threshold_lines(detector, list(detector.assets))

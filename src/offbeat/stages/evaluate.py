@@ -77,7 +77,7 @@ def _untrained(
     path = root / MODEL / "untrained.onnx"
     with whole(path):
         prepare = PrepareParams.model_validate(card["prepare"])
-        untrained = assemble(path.read_bytes(), fleet, prepare, detector.params, detector.lineage)
+        untrained = assemble(path.read_bytes(), fleet[0].series, prepare, detector.params, detector.lineage)
     calibrate_fleet(untrained, fleet, report, f"calibrating {UNTRAINED}")
     return untrained
 

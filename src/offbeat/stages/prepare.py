@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offbeat.lineage import data_hash
+from offbeat.lineage import asset_hash, data_hash
 from offbeat.params import PrepareSection
 from offbeat.preparation import preparation_notes, prepare_fleet
 from offbeat.progress import Report, silent
@@ -24,7 +24,7 @@ def run(prepare: PrepareSection, *, root: Path, report: Report = silent) -> list
         "channels": list(first.channels),
         "period": step_json(first.step, first.is_time),
         "prepare": params.model_dump(),
-        "data_hash": data_hash(fleet),
+        "data_hash": data_hash(map(asset_hash, fleet)),
     }
     write_prepared(root / PREPARED, fleet, card)
     n_windows = sum(len(prepared.starts) for prepared in fleet)

@@ -9,7 +9,7 @@ from offbeat.errors import StartError
 from offbeat.files import new_directory, write_csv, write_json
 from offbeat.models.network import Trained, train_model
 from offbeat.params import PrepareParams, TrainParams
-from offbeat.preparation import Prepared, laid_end_to_end
+from offbeat.preparation import Prepared, lesson_of_all
 from offbeat.progress import Report, silent
 from offbeat.reporting import learning_warning
 from offbeat.stages.artifacts import MODEL, PREPARED, read_prepared
@@ -55,7 +55,7 @@ def _trained(
     fleet: list[Prepared], prepare: PrepareParams, train: TrainParams, start: Start | None, report: Report
 ) -> Trained:
     graph = None if start is None else start.graph_for(fleet[0].series, prepare)
-    return train_model(laid_end_to_end(fleet, train.calendar), prepare.window_size, train, report, graph)
+    return train_model(lesson_of_all(fleet, train.calendar), prepare.window_size, train, report, graph)
 
 
 def _gone_on(trained: Trained, start: Start) -> str:
