@@ -86,7 +86,7 @@ def evidence_of(detector: Detector, prepared: Prepared, report: Report = silent)
     whole = reach_mask(normal, series.segment_starts, detector.context, detector.delay)
     unseen = np.where(whole, scores, np.nan)
     reference = reference_of(series, normal, unseen, split.held_out[1], split.held_out[0])
-    return Evidence(prepared.scaling, usual, _span(detector, prepared, scores), reference)
+    return Evidence(prepared.scaling, usual, span_of(detector, prepared, scores), reference)
 
 
 def conclude(detector: Detector, evidence: Sequence[Evidence]) -> None:
@@ -99,11 +99,12 @@ def conclude(detector: Detector, evidence: Sequence[Evidence]) -> None:
 def fleet_thresholds(detector: Detector, fleet: Sequence[Prepared], scores: Sequence[FloatArray]) -> list[Threshold]:
     """Return a threshold for each asset from scores (T,) of at least the rows before its test span."""
     return detector.choose_thresholds(
-        [_span(detector, prepared, values) for prepared, values in zip(fleet, scores, strict=True)]
+        [span_of(detector, prepared, values) for prepared, values in zip(fleet, scores, strict=True)]
     )
 
 
-def _span(detector: Detector, prepared: Prepared, scores: FloatArray) -> CalibrationSpan:
+def span_of(detector: Detector, prepared: Prepared, scores: FloatArray) -> CalibrationSpan:
+    """Return the calibration span of an asset, from scores (T,) of at least the rows before its test span."""
     start, stop = prepared.split.calibration[0], prepared.split.test[0]  # none before the span counts
     return CalibrationSpan(
         asset=prepared.series.asset,

@@ -118,6 +118,11 @@ class Detector:
         """Timesteps before t whose readings shape the score at t: what a stream must send along."""
         return self.preprocessing.difference + self.window_size - 1 + self.params.smoothing - 1 - self.params.lead
 
+    @property
+    def reach(self) -> int:
+        """Timesteps whose readings shape one score."""
+        return self.context + self.delay + 1
+
     def score(self, series: Series, *, report: Report = silent) -> ScoreResult:
         """Score every timestep of a series.
 
@@ -349,8 +354,7 @@ class Detector:
         self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
     ) -> list[Threshold]:
         """Return a threshold for each asset of a group, by the detector's own rule or another."""
-        reach = self.context + self.delay + 1
-        return choose_thresholds(spans, params=params or self.params, reach=reach, period_s=self.period_s)
+        return choose_thresholds(spans, params=params or self.params, reach=self.reach, period_s=self.period_s)
 
     def errors(self, series: Series, scaling: Scaling, report: Report = silent) -> FloatArray:
         """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from offbeat.detection.detector import Detector
-from offbeat.detection.storage import CHECKSUMS, REPORT, check_directory
+from offbeat.detection.storage import CHECKSUMS, REPORTS, check_directory, write_detector
 from offbeat.errors import ModelError
 from offbeat.files import new_directory
 
@@ -76,16 +77,27 @@ class Fleet:
 
     def save(self, directory: Path | str) -> None:
         """Write all detectors into a directory, whole or not at all; one that holds a model is replaced."""
-        directory = Path(directory).resolve()
+        with self.saving(Path(directory)):
+            pass
+
+    @contextmanager
+    def saving(self, directory: Path) -> Iterator[Path]:
+        """Save, and give the folder in the making for what else belongs into it: some of `storage.REPORTS`."""
+        directory = directory.resolve()  # a link to a model stays a link
         check_model_directory(directory)
-        if list(self.groups) == [ALONE]:
-            self.groups[ALONE].save(directory)
-            return
         with new_directory(directory) as scratch:
-            for name, detector in self.groups.items():
-                detector.save(scratch / GROUPS / name)
-            sums = {_place(name): _sum(scratch / _place(name)) for name in sorted(self.groups)}
-            (scratch / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
+            if list(self.groups) == [ALONE]:
+                write_detector(self.groups[ALONE], scratch)
+            else:
+                self._write_groups(scratch)
+            yield scratch
+
+    def _write_groups(self, directory: Path) -> None:
+        for name, detector in self.groups.items():
+            (directory / GROUPS / name).mkdir(parents=True)
+            write_detector(detector, directory / GROUPS / name)
+        sums = {_place(name): _sum(directory / _place(name)) for name in sorted(self.groups)}
+        (directory / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
     def load_group(directory: Path, name: str) -> Detector:
@@ -127,7 +139,7 @@ def check_model_directory(directory: Path) -> None:
     if not (directory / GROUPS).is_dir():
         check_directory(directory)
         return
-    others = sorted(path.name for path in directory.iterdir() if path.name not in (GROUPS, CHECKSUMS, REPORT))
+    others = sorted(path.name for path in directory.iterdir() if path.name not in (GROUPS, CHECKSUMS, *REPORTS))
     if others or not (directory / CHECKSUMS).is_file():
         raise ModelError(
             f"{directory}: holds other files ({', '.join(others) or GROUPS}); give a new folder, or one that holds a "

@@ -5,6 +5,7 @@ detector.json   channels, period, params, and each asset's numbers
 reference.npz   statistics of the readings that it was made from, for drift; absent where there were too few
 checksums.json  SHA-256 of the others
 report.html     of one that `offbeat train` made: how good it is; goes when another detector takes the folder
+assets.csv, evaluation.json    the same of one that was made shard by shard
 """
 
 from __future__ import annotations
@@ -35,21 +36,27 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 MODEL, CARD, REFERENCE, CHECKSUMS = "model.onnx", "detector.json", "reference.npz", "checksums.json"
-REPORT = "report.html"
+REPORT, ASSETS, EVALUATION = "report.html", "assets.csv", "evaluation.json"
+REPORTS = (REPORT, ASSETS, EVALUATION)
 
 
 def save_detector(detector: Detector, directory: Path) -> None:
     """Write a detector beside `directory` and move it there in one step."""
     directory = directory.resolve()  # a link to a detector stays a link
     check_directory(directory)
+    with new_directory(directory) as scratch:
+        write_detector(detector, scratch)
+
+
+def write_detector(detector: Detector, directory: Path) -> None:
+    """Write a detector's files into a folder that is there."""
     files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
     references = {name: one.reference for name, one in sorted(detector.assets.items()) if one.reference is not None}
     if references:
         files[REFERENCE] = references_to_bytes(references)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    with new_directory(directory) as scratch:
-        for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
-            (scratch / name).write_bytes(content)
+    for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
+        (directory / name).write_bytes(content)
 
 
 def check_directory(directory: Path) -> None:
@@ -60,7 +67,7 @@ def check_directory(directory: Path) -> None:
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     # also beside a detector: the folder is replaced whole, and they would go with it
-    own = (MODEL, CARD, REFERENCE, CHECKSUMS, REPORT) if CHECKSUMS in names else ()
+    own = (MODEL, CARD, REFERENCE, CHECKSUMS, *REPORTS) if CHECKSUMS in names else ()
     others = [name for name in names if name not in own]
     if others:
         raise ModelError(

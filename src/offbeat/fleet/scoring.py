@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from offbeat.detection.result import Event, ScoreResult
 from offbeat.errors import OffbeatError
 from offbeat.files import write_csv
 from offbeat.fleet.engine import Engine, Failure
+from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.assets import AssetFiles
@@ -151,19 +152,13 @@ def outcomes_of(path: Path) -> list[Outcome]:
     return [Outcome(**{**one, "events": [EventRow(**row) for row in one["events"]]}) for one in found]
 
 
-@lru_cache(maxsize=2)
-def _detector(model: Path, group: str, checksum: str) -> Detector:  # noqa: ARG001  # another model is loaded anew
-    """A worker keeps the detector of the group that it is at."""
-    return Fleet.load_group(model, group)
-
-
 def _score_shard(model: Path, checksum: str, shard: Shard, path: Path) -> None:
     """Write the scores of a shard, and what became of its assets."""
     group = shard.assets[0].group
     outcomes: list[Outcome] = []
     with ScoresFile(path) as file:
         try:
-            detector = _detector(model, group, checksum)
+            detector = loaded_detector(model, group, checksum)
         except OffbeatError as error:
             outcomes = [Outcome(one.asset, group, reason=_line(error)) for one in shard.assets]
         else:

@@ -1,0 +1,389 @@
+"""Readings of a fleet to a model for each of its groups, shard by shard: the steps in order, and what joins them.
+
+Only what a whole group must say at once is put together here: the usual scale of its channels, and thresholds, for
+which an asset may borrow from its like. The rest is done where the engine has workers, and what a killed run has done
+is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from offbeat.assembly import assemble, conclude
+from offbeat.detection.calibration import CalibrationSpan
+from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet, check_model_directory, model_checksum
+from offbeat.detection.scaling import Measured, usual_scale_of
+from offbeat.detection.storage import ASSETS, EVALUATION
+from offbeat.detection.thresholds import Threshold
+from offbeat.errors import OffbeatError, ReadingsError
+from offbeat.evaluation.replay import group_metrics
+from offbeat.files import write_csv, write_json
+from offbeat.fleet.engine import Engine, Failure
+from offbeat.fleet.loaded import loaded_detector
+from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
+from offbeat.fleet.steps import (
+    GRAPH,
+    TRAINING,
+    Common,
+    Group,
+    Like,
+    calibrate_shard,
+    judge_shard,
+    look,
+    prepare_shard,
+    score_shard,
+    train_group,
+)
+from offbeat.fleet.stored import read_light, read_parts
+from offbeat.lineage import data_hash, lineage_of
+from offbeat.params import Params
+from offbeat.progress import Report, Step, silent
+from offbeat.readings.assets import AssetFiles
+from offbeat.readings.spans import SPAN_FILES
+
+PREPARED, MODELS, EVIDENCE, SCORED, JUDGED = "prepared", "models", "evidence", "scored", "judged"  # folders of the work
+FLEET = "fleet"
+ALL = "all"  # the folder of a group without a name
+ASSET_METRICS = ("vus_pr", "n_events", "n_events_found", "false_alarms", "normal_days")
+ASSET_COLUMNS = ("asset", "group", "state", "reason", *ASSET_METRICS, "threshold")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupLearnt:
+    """One group's model: what it is like, how much it has learnt, and its metrics, by method and by asset."""
+
+    like: Like
+    training: Mapping[str, Any]
+    methods: Mapping[str, Mapping[str, float]]
+    assets: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """A fleet's model, its groups, and why some assets or groups have none."""
+
+    fleet: Fleet
+    groups: Mapping[str, GroupLearnt]
+    failures: Mapping[str, str]
+
+
+def learn_fleet(
+    root: Path,
+    assets: Sequence[AssetFiles],
+    params: Params,
+    out: Path,
+    engine: Engine,
+    *,
+    shard_size: int,
+    report: Report = silent,
+) -> Learnt:
+    """Learn a model for each group of a fleet, calibrated for and evaluated on each of its assets, and save it.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of readings, for its labels, exclusions, alarms and splits.
+    assets : sequence of AssetFiles
+        Its assets.
+    params : Params
+    out : Path
+        Where the model goes; as `Fleet.save`. Beside it stands `.<name>.work` until that is done: a run after a killed
+        one goes on from there.
+    engine : Engine
+    shard_size : int
+        Assets that are worked on in one go.
+    report : callable, optional
+        Takes each `Step`, in assets.
+
+    Raises
+    ------
+    OffbeatError
+        If no group has a model in the end, or the same is at work already.
+    """
+    check_model_directory(out)
+    work = Work(out, engine, report)
+    likes = _likes(work, root, assets, params)
+    shards = [shard for shard in shards_of(assets, shard_size) if group_of(shard) in likes]
+    settings = _hash(version("offbeat"), _tables(root), *(_words(name, like) for name, like in sorted(likes.items())))
+    everyone = frozenset(one.asset for one in assets)
+    prepared = work.each(PREPARED, "preparing", partial(_prepare, root, likes, everyone), shards, settings)
+    shards = [shard for shard in shards if shard.name in prepared]
+    commons, hashes = _commons(work, likes, shards, prepared, settings)
+    shards = _train(work, commons, shards, prepared)
+    models = settings + "".join(_hash((commons[name].model / GRAPH).read_bytes()) for name in _groups(shards))
+    evidence = work.each(EVIDENCE, "calibrating", partial(_calibrate, commons, prepared), shards, models)
+    fleet = _concluded(work, commons, hashes, shards, evidence)
+    place = work.directory / FLEET
+    fleet.save(place)
+    shards = [shard for shard in shards if group_of(shard) in fleet.groups and shard.name in evidence]
+    rating = partial(_score, commons, prepared, place, model_checksum(place))
+    scored = work.each(SCORED, "scoring", rating, shards, models)
+    shards = [shard for shard in shards if shard.name in scored]
+    chosen = _thresholds(fleet, shards, scored)
+    judged = work.each(JUDGED, "evaluating", partial(_judge, commons, chosen, prepared, scored), shards, models)
+    groups = {name: _learnt(commons[name], fleet.groups[name], shards, judged) for name in fleet.groups}
+    learnt = Learnt(fleet, groups, work.failures)
+    _save(learnt, assets, out)
+    shutil.rmtree(work.directory)
+    return learnt
+
+
+class Work:
+    """The folder beside a model in which it is made, and where the steps run.
+
+    Attributes
+    ----------
+    directory : Path
+    engine : Engine
+    failures : dict of str to str
+        Why assets have no result.
+    """
+
+    def __init__(self, out: Path, engine: Engine, report: Report) -> None:
+        self.directory = out.absolute().with_name(f".{out.name}.work")
+        self.engine, self.report = engine, report
+        self.failures: dict[str, str] = {}
+
+    def each(
+        self, step: str, say: str, work: Callable[[Shard, Path], None], shards: Sequence[Shard], settings: str
+    ) -> dict[str, Path]:
+        """Do a step for each shard; return its results by the shard's name. A shard that fails fails all its assets."""
+        made: dict[str, Path] = {}
+        n_done, total = 0, sum(len(shard.assets) for shard in shards)
+        self.report(Step(say, 0, total, "machines"))
+        results = Results(self.directory / step, "pickle")
+        for shard, result in each_shard(self.engine, work, shards, results, f"{step} {settings}"):
+            if isinstance(result, Failure):
+                self.fail(shard.assets, result.reason)
+            else:
+                made[shard.name] = result
+            n_done += len(shard.assets)
+            self.report(Step(say, n_done, total, "machines"))
+        return made
+
+    def fail(self, assets: Iterable[AssetFiles], reason: str) -> None:
+        """Say why assets have no result; what was said of one before stays."""
+        self.failures = {one.asset: reason for one in assets} | self.failures
+
+
+def group_of(shard: Shard) -> str:
+    """Return the group of a shard's assets."""
+    return shard.assets[0].group
+
+
+def _likes(work: Work, root: Path, assets: Sequence[AssetFiles], params: Params) -> dict[str, Like]:
+    """Return what the assets of each group have in common."""
+    members: dict[str, list[AssetFiles]] = {}
+    for one in assets:
+        members.setdefault(one.group, []).append(one)
+    likes: dict[str, Like] = {}
+    groups = [Group(name, root, tuple(of_group)) for name, of_group in members.items()]
+    work.report(Step("looking at the readings"))
+    for group, like in work.engine.run(partial(look, params), groups):
+        if isinstance(like, Failure):
+            work.fail(group.assets, like.reason)
+        else:
+            likes[group.name] = like
+    return _any_left(likes, work)
+
+
+def _commons(
+    work: Work, likes: Mapping[str, Like], shards: Sequence[Shard], prepared: Mapping[str, Path], settings: str
+) -> tuple[dict[str, Common], dict[str, str]]:
+    """Return what each group's assets share from here on, and the hash of its readings."""
+    commons, hashes = {}, {}
+    for name in _groups(shards):
+        known: dict[str, tuple[str, Measured]] = {}
+        paths = [prepared[shard.name] for shard in shards if group_of(shard) == name]
+        for path in paths:
+            found, failures = read_light(path)
+            known |= found
+            work.failures |= failures
+        if known:
+            place = work.directory / MODELS / f"{name or ALL}-{_hash(settings, *(path.name for path in paths))[:16]}"
+            usual_scale = usual_scale_of([measured for _, measured in known.values()])
+            commons[name] = Common(likes[name], usual_scale, place)
+            hashes[name] = data_hash(one for one, _ in known.values())
+    return _any_left(commons, work), hashes
+
+
+def _train(
+    work: Work, commons: Mapping[str, Common], shards: Sequence[Shard], prepared: Mapping[str, Path]
+) -> list[Shard]:
+    """Train the models that are not there yet; return the shards whose group has one."""
+    names = [name for name, common in commons.items() if not (common.model / TRAINING).exists()]
+    paths = {name: [prepared[shard.name] for shard in shards if group_of(shard) == name] for name in names}
+    work.report(Step("training", 0, len(names), "groups"))
+    trained = set(commons) - set(names)
+    for done, (name, result) in enumerate(work.engine.learn(partial(_train_one, commons, paths), names), start=1):
+        if isinstance(result, Failure):
+            work.fail([one for shard in shards if group_of(shard) == name for one in shard.assets], result.reason)
+        else:
+            trained.add(name)
+        work.report(Step("training", done, len(names), "groups"))
+    return _any_left([shard for shard in shards if group_of(shard) in trained], work)
+
+
+def _concluded(
+    work: Work,
+    commons: Mapping[str, Common],
+    hashes: Mapping[str, str],
+    shards: Sequence[Shard],
+    evidence: Mapping[str, Path],
+) -> Fleet:
+    """Return the detectors, with a calibration for each asset that has evidence."""
+    detectors: dict[str, Detector] = {}
+    for name in _groups(shards):
+        common, found = commons[name], []
+        for shard in shards:
+            if group_of(shard) == name and shard.name in evidence:
+                failures, parts = read_parts(evidence[shard.name])
+                work.failures |= failures
+                found += parts
+        like = common.like
+        lineage = lineage_of(hashes[name], like.prepare, like.params.train, like.calibrate, {})
+        detector = assemble((common.model / GRAPH).read_bytes(), like.kind, like.prepare, like.calibrate, lineage)
+        try:
+            if found:
+                conclude(detector, found)
+                detectors[name] = detector
+        except OffbeatError as error:
+            work.fail([one for shard in shards if group_of(shard) == name for one in shard.assets], str(error))
+    return Fleet(_any_left(detectors, work))
+
+
+def _thresholds(
+    fleet: Fleet, shards: Sequence[Shard], scored: Mapping[str, Path]
+) -> dict[str, dict[str, dict[str, Threshold]]]:
+    """Return group to method to asset to threshold, for the detectors and the methods beside them."""
+    chosen: dict[str, dict[str, dict[str, Threshold]]] = {}
+    for name, detector in fleet.groups.items():
+        own = {asset: known.threshold for asset, known in detector.assets.items()}
+        spans: dict[str, dict[str, CalibrationSpan]] = {}
+        for shard in shards:
+            if group_of(shard) == name:
+                for method, found in read_light(scored[shard.name]).items():
+                    spans.setdefault(method, {}).update(found)
+        others = {method: detector.choose_thresholds(list(of_assets.values())) for method, of_assets in spans.items()}
+        chosen[name] = {method: dict(zip(spans[method], found, strict=True)) for method, found in others.items()}
+        chosen[name][detector.method] = own
+    return chosen
+
+
+def _learnt(common: Common, detector: Detector, shards: Sequence[Shard], judged: Mapping[str, Path]) -> GroupLearnt:
+    metrics: dict[str, dict[str, Mapping[str, float]]] = {}
+    for shard in shards:
+        if shard.name in judged and shard.assets[0].asset:
+            for method, of_assets in read_light(judged[shard.name]).items():
+                known = {asset: one for asset, one in of_assets.items() if asset in detector.assets}
+                metrics.setdefault(method, {}).update(known)
+    own = metrics.get(detector.method, {})
+    together = {method: group_metrics(list(of_assets.values())) for method, of_assets in metrics.items() if of_assets}
+    training = json.loads((common.model / TRAINING).read_text(encoding="utf-8"))
+    return GroupLearnt(common.like, training, together, own)
+
+
+def _prepare(root: Path, likes: Mapping[str, Like], everyone: frozenset[str], shard: Shard, path: Path) -> None:
+    prepare_shard(root, likes[group_of(shard)], everyone, shard, path)
+
+
+def _train_one(commons: Mapping[str, Common], prepared: Mapping[str, Sequence[Path]], name: str) -> None:
+    train_group(commons[name], prepared[name])
+
+
+def _calibrate(commons: Mapping[str, Common], prepared: Mapping[str, Path], shard: Shard, path: Path) -> None:
+    calibrate_shard(commons[group_of(shard)], prepared[shard.name], path)
+
+
+def _score(
+    commons: Mapping[str, Common], prepared: Mapping[str, Path], model: Path, checksum: str, shard: Shard, path: Path
+) -> None:
+    group = group_of(shard)
+    score_shard(commons[group], loaded_detector(model, group, checksum), prepared[shard.name], path)
+
+
+def _judge(
+    commons: Mapping[str, Common],
+    chosen: Mapping[str, Mapping[str, Mapping[str, Threshold]]],
+    prepared: Mapping[str, Path],
+    scored: Mapping[str, Path],
+    shard: Shard,
+    path: Path,
+) -> None:
+    group = group_of(shard)
+    judge_shard(commons[group], chosen[group], prepared[shard.name], scored[shard.name], path)
+
+
+def _save(learnt: Learnt, assets: Sequence[AssetFiles], out: Path) -> None:
+    """Save the model, with the metrics of its groups and a line on every asset, in one step."""
+    groups = {
+        name: {"method": learnt.fleet.groups[name].method, "training": one.training, "metrics": one.methods}
+        for name, one in learnt.groups.items()
+    }
+    with learnt.fleet.saving(out) as scratch:
+        write_json(scratch / EVALUATION, {"groups": groups})
+        write_csv(scratch / ASSETS, ASSET_COLUMNS, (_asset_row(learnt, one) for one in assets))
+
+
+def _asset_row(learnt: Learnt, files: AssetFiles) -> list[object]:
+    detector = learnt.fleet.groups.get(files.group)
+    known = None if detector is None else detector.assets.get(files.asset)
+    if known is None:
+        return [
+            files.asset,
+            files.group,
+            "failed",
+            learnt.failures.get(files.asset, ""),
+            *[""] * len(ASSET_METRICS),
+            "",
+        ]
+    threshold, metrics = known.threshold, learnt.groups[files.group].assets.get(files.asset, {})
+    found = [metrics.get(key, "") for key in ASSET_METRICS]
+    return [files.asset, files.group, threshold.maturity, threshold.warning, *found, f"{threshold.value:.6g}"]
+
+
+def _any_left(things: Any, work: Work) -> Any:
+    """Return things that are left to work on.
+
+    Raises
+    ------
+    ReadingsError
+        If there are none.
+    """
+    if not things:
+        asset, reason = next(iter(work.failures.items()), ("", "there are none"))
+        raise ReadingsError(f"none of the machines can be learnt from, such as {asset}: {reason}")
+    return things
+
+
+def _groups(shards: Iterable[Shard]) -> list[str]:
+    return list(dict.fromkeys(map(group_of, shards)))
+
+
+def _words(name: str, like: Like) -> str:
+    kind = like.kind
+    sections = [like.params.model_dump(), like.prepare.model_dump(), like.calibrate.model_dump()]
+    return json.dumps([name, kind.channels, kind.step, kind.is_time, sections], sort_keys=True)
+
+
+def _tables(root: Path) -> str:
+    """Return the hash of what people said of the readings."""
+    paths = [root / f"{name}.csv" for name in SPAN_FILES]
+    return _hash(*(path.read_bytes() if path.is_file() else b"-" for path in paths))
+
+
+def _hash(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part)
+        digest.update(b"\0")
+    return digest.hexdigest()
