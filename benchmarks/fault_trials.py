@@ -32,7 +32,8 @@ from offbeat.operation.scoring import score_folder
 from offbeat.operation.store import Store
 from offbeat.params import load_params
 from offbeat.promotion import VERDICT, stamps
-from offbeat.readings.folder import read_folder, reading_files
+from offbeat.readings.assets import AssetFiles, asset_files
+from offbeat.readings.folder import read_folder
 from offbeat.readings.ingestion import STATE_FILE, ingest
 from offbeat.readings.sources import load_sources
 from offbeat.registry import Model, Registry
@@ -143,8 +144,8 @@ class ScoreTrial:
 
     def give_work(self, rng: np.random.Generator) -> None:
         """Append readings of some days to each machine."""
-        for file in reading_files(self.project / "data"):
-            append_readings(file, rng, n=int(rng.integers(100, 400)), odd=True)
+        for one in asset_files(self.project / "data"):
+            append_readings(one.files[0], rng, n=int(rng.integers(100, 400)), odd=True)
 
     def left_behind(self) -> Faults:
         """Return rows that are doubled now; lost ones the next run may still write."""
@@ -165,12 +166,12 @@ class ScoreTrial:
                 untold = "SELECT id FROM alarms WHERE part_of IS NULL AND id NOT IN (SELECT alarm_id FROM notices)"
                 if gone := connection.exec_driver_sql(untold).all():
                     found.other.append(f"nobody will be told of alarms {gone}")
-            for file in reading_files(self.project / "data"):
-                self._compare(file, ours, found)
+            for one in asset_files(self.project / "data"):
+                self._compare(one, ours, found)
         return found
 
-    def _compare(self, file: Path, ours: Store, found: Faults) -> None:
-        series = read_file(self.detector, file)
+    def _compare(self, one: AssetFiles, ours: Store, found: Faults) -> None:
+        series = read_file(self.detector, one)
         wanted = final_rows(self.detector, series) & (series.stamps >= self.since[series.asset])
         whole = pd.Series(self.detector.score(series).scores[wanted], series.stamps[wanted])
         with ours.database.reading() as connection:
@@ -208,8 +209,8 @@ class RetrainTrial:
         self.n_models = len(self.registry.versions())
         what = rng.integers(3)
         if what != 0:
-            for file in reading_files(self.project / "data"):
-                append_readings(file, rng, n=int(rng.integers(20, 60)))
+            for one in asset_files(self.project / "data"):
+                append_readings(one.files[0], rng, n=int(rng.integers(20, 60)))
         if what != 1:
             params = yaml.safe_load((self.project / "params.yaml").read_text())
             params["train"]["seed"] = int(rng.integers(1_000_000))

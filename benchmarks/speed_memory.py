@@ -22,6 +22,7 @@ from benchmarks.speed_measure import Plan, median, ratios, run_python
 from offbeat.detection.detector import Detector
 from offbeat.detection.runtime import Runtime
 from offbeat.params import Params, load_params
+from offbeat.readings.assets import AssetFiles
 from offbeat.readings.folder import Folder
 from offbeat.readings.series import Series
 
@@ -141,7 +142,7 @@ def stream(n_timesteps: int, n_channels: int, params: Params, folder: Path) -> f
         run_python("-m", "benchmarks.speed_memory", "write", str(n_timesteps), str(n_channels), str(folder))
     detector = calibrated(made_up(WARM_UP, n_channels), params, folder)
     begin = time.perf_counter()
-    results = detector.score_pieces("machine", read_pieces(detector, file)[0])
+    results = detector.score_pieces("machine", read_pieces(detector, AssetFiles.of(file))[0])
     for _ in written(folder / "scores.parquet", results):
         pass
     return time.perf_counter() - begin

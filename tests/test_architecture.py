@@ -52,6 +52,7 @@ THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {
     "offbeat.detection.runtime": {"onnxruntime"},
     "offbeat.readings.datasets": {"pooch"},
+    "offbeat.readings.groups": {"yaml"},
     "offbeat.readings.sources": {"yaml"},
     "offbeat.readings.sql_table": {"sqlalchemy"},
     "offbeat.readings.sql_times": {"sqlalchemy"},

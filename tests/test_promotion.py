@@ -26,6 +26,7 @@ from offbeat.promotion import (
     stamps,
     write_alarms,
 )
+from offbeat.readings.assets import AssetFiles
 from offbeat.readings.folder import read_folder
 from offbeat.registry import Registry
 from offbeat.roster import roster
@@ -329,7 +330,7 @@ def test_while_champions_change_every_row_is_of_the_model_that_it_names(project,
     rows = stored_rows(store)
     assert {row.model for row in rows} == {"1", "2"}
     results = {
-        (version, name): detector.score(read_file(detector, folder / f"{name}.csv"))
+        (version, name): detector.score(read_file(detector, AssetFiles.of(folder / f"{name}.csv")))
         for version, detector in detectors.items()
         for name in whole
     }

@@ -25,7 +25,8 @@ from offbeat.operation.store import Store
 from offbeat.params import load_params
 from offbeat.preparation import Prepared
 from offbeat.progress import Report, silent
-from offbeat.readings.folder import read_folder, reading_files
+from offbeat.readings.assets import asset_files
+from offbeat.readings.folder import read_folder
 from offbeat.readings.messages import count
 from offbeat.readings.moments import moment_json
 from offbeat.readings.spans import SPAN_FILES, Span, read_spans
@@ -155,7 +156,7 @@ def write_alarms(data: Path, store: Store) -> bool:
     raised = store.alarms()
     if not raised:
         return False
-    assets = {file.stem for file in reading_files(data)}
+    assets = {one.asset for one in asset_files(data)}
     rows: list[tuple[str, ...]] = [
         (alarm.asset, str(moment_json(alarm.first)), str(moment_json(alarm.last)), alarm.verdict or "", str(alarm.id))
         for alarm in reversed(raised)

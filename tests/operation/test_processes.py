@@ -18,12 +18,13 @@ import sys
 from pathlib import Path
 from offbeat.detection.detector import Detector
 from offbeat.detection.reading import read_file
+from offbeat.readings.assets import AssetFiles
 from offbeat.operation.scoring import score_new
 from offbeat.operation.store import Store
 
 url, folder, n_new = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 detector = Detector.load(folder / "model")
-whole = read_file(detector, folder / "pump-1.csv")
+whole = read_file(detector, AssetFiles.of(folder / "pump-1.csv"))
 print("ready", flush=True)
 sys.stdin.readline()
 with Store(url) as store:

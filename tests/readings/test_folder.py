@@ -1,5 +1,6 @@
 """Readings from files: what a folder must hold, and which assets go together."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 import pytest
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.folder import read_folder, read_readings, reading_files
+from offbeat.readings.asset_readings import read_readings
+from offbeat.readings.assets import AssetFiles, asset_files
+from offbeat.readings.folder import read_folder
 from offbeat.readings.spans import Span
 
 
@@ -43,7 +46,7 @@ def test_folder_may_hold_the_files_themselves(write, tmp_path, three):
 def test_assets_come_in_natural_order(write, tmp_path, three):
     for name in ("pump-10.csv", "pump-2.csv", "7.csv", "fan.csv", ".hidden.csv", "readme.txt"):
         write(name, three)
-    assert [file.stem for file in reading_files(tmp_path)] == ["7", "fan", "pump-2", "pump-10"]
+    assert [one.asset for one in asset_files(tmp_path)] == ["7", "fan", "pump-2", "pump-10"]
 
 
 def test_channels_take_the_order_of_the_first_asset(write, tmp_path):
@@ -76,7 +79,7 @@ def test_one_asset_has_one_file(write, tmp_path, three):
     write("a.csv", three)
     write("a.parquet", "")
     with pytest.raises(ReadingsError, match=r"asset 'a' has two files, a\.csv and a\.parquet: keep one"):
-        reading_files(tmp_path)
+        asset_files(tmp_path)
 
 
 def test_folder_without_readings_is_refused(tmp_path):
@@ -91,7 +94,7 @@ def test_folder_that_may_not_be_listed_is_refused(fleet, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     folder = fleet()
-    monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(ReadingsError, match="cannot be read: Permission denied: check that you may read it"):
         read_folder(folder)
 
@@ -101,20 +104,22 @@ def test_folder_may_be_named_by_text(fleet):
 
 
 def test_public_valve_readings_are_read():
-    series = read_readings(shared_data() / "skab" / "valve1" / "0.csv")
+    series = read_readings(AssetFiles.of(shared_data() / "skab" / "valve1" / "0.csv"))
     assert (series.period, series.n_channels, series.index[0]) == (
         pd.Timedelta("1s"), 10, pd.Timestamp("2020-03-09 10:14:33Z"),
     )  # fmt: skip
 
 
 def test_public_taxi_readings_are_complete():
-    series = read_readings(shared_data() / "nab" / "realKnownCause" / "nyc_taxi.csv")
+    series = read_readings(AssetFiles.of(shared_data() / "nab" / "realKnownCause" / "nyc_taxi.csv"))
     assert (series.n_timesteps, series.period_s, series.notes) == (10320, 1800.0, ())
 
 
 def test_public_readings_with_an_hour_told_twice_are_refused():
     with pytest.raises(ReadingsError, match=r"machine_temperature.*\.csv, line 10151: timestamps must not go back"):
-        read_readings(shared_data() / "nab" / "realKnownCause" / "machine_temperature_system_failure.csv")
+        read_readings(
+            AssetFiles.of(shared_data() / "nab" / "realKnownCause" / "machine_temperature_system_failure.csv")
+        )
 
 
 def test_a_verdict_makes_an_alarm_a_label_an_exclusion_or_nothing_and_none_makes_it_doubtful(tmp_path):

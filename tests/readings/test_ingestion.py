@@ -14,8 +14,9 @@ import pytest
 
 from offbeat.errors import ReadingsError, StageError
 from offbeat.readings import spool
+from offbeat.readings.asset_readings import read_frame
+from offbeat.readings.assets import AssetFiles
 from offbeat.readings.drop_folder import DropFolder
-from offbeat.readings.folder import read_frame
 from offbeat.readings.ingestion import ingest
 from offbeat.readings.merging import Counts
 from offbeat.readings.sources import Batch
@@ -112,7 +113,7 @@ def test_numbers_and_times_survive_exactly(tmp_path):
     frame = pd.DataFrame(columns, index)
     for name in ("one", "two"):
         ingest(tmp_path / "data", [Given(Batch("p", frame, "f", {}), name=name)])
-    found, _, _ = read_frame(tmp_path / "data" / "readings" / "p.csv")
+    found, _, _ = read_frame(AssetFiles.of(tmp_path / "data" / "readings" / "p.csv"))
     pd.testing.assert_frame_equal(found, frame, check_names=False, check_exact=True)
 
 
@@ -135,7 +136,10 @@ def test_a_parquet_file_stays_one(tmp_path, index):
     first.frame.to_parquet(file)
     ingest(tmp_path / "data", [Given(batch("p", index, x=[1.5, 2.5]))])
     pd.testing.assert_frame_equal(
-        read_frame(file)[0], batch("p", index, x=[1.5, 2.5]).frame, check_names=False, check_index_type=False
+        read_frame(AssetFiles.of(file))[0],
+        batch("p", index, x=[1.5, 2.5]).frame,
+        check_names=False,
+        check_index_type=False,
     )
     assert [path.name for path in file.parent.iterdir()] == ["p.parquet"]
 
@@ -403,7 +407,7 @@ def test_files_in_pieces_out_of_order_and_twice_give_the_whole_files(tmp_path, s
         (source.path / pieces[k][0]).write_text(pieces[k][1])
         ingest(tmp_path / "data", [source])
     for file in whole:
-        expected = read_frame(file)[0].tz_localize("UTC")
-        found = read_frame(tmp_path / "data" / "readings" / f"valve-{file.stem}.csv")[0]
+        expected = read_frame(AssetFiles.of(file))[0].tz_localize("UTC")
+        found = read_frame(AssetFiles.of(tmp_path / "data" / "readings" / f"valve-{file.stem}.csv"))[0]
         pd.testing.assert_frame_equal(found, expected, check_names=False, check_dtype=False, check_exact=True)
     assert ingest(tmp_path / "data", [source]).changed is False

@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.folder import read_frame
+from offbeat.readings.asset_readings import read_frame
+from offbeat.readings.assets import AssetFiles
 from offbeat.readings.ingestion import ingest
 from offbeat.readings.merging import Counts, merge
 from offbeat.readings.pieces import Piece, checked
@@ -230,7 +231,7 @@ def test_ingested_again_a_table_changes_nothing_but_for_late_rows(url, tmp_path)
     assert ingest(tmp_path / "data", [source]).changed is False
     fill(url, "readings", WIDE, rows[4:6], make=False)
     assert ingest(tmp_path / "data", [source]).assets == {"pump-1": Counts(new=2, unchanged=8)}
-    found, _, _ = read_frame(tmp_path / "data" / "readings" / "pump-1.csv")
+    found, _, _ = read_frame(AssetFiles.of(tmp_path / "data" / "readings" / "pump-1.csv"))
     pd.testing.assert_frame_equal(found, expected(rows), check_names=False, check_exact=True)
 
 

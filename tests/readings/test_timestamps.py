@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.folder import read_readings
+from offbeat.readings.asset_readings import read_readings
+from offbeat.readings.assets import AssetFiles
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def times(write):
 
     def times(*texts, name="timestamp"):
         rows = "".join(f'"{text}",{k}\n' for k, text in enumerate(texts))
-        index = read_readings(write("pump-1.csv", f"{name},x\n{rows}")).index
+        index = read_readings(AssetFiles.of(write("pump-1.csv", f"{name},x\n{rows}"))).index
         return ((index - pd.Timestamp("2020-01-31T12:00Z")) / pd.Timedelta("1s")).tolist()
 
     return times
@@ -23,7 +24,7 @@ def times(write):
 @pytest.mark.parametrize("name", ["timestamp", "DateTime", "TIME", "date", "Ts"])
 def test_time_column_is_found_by_name_anywhere(write, name):
     text = f"x,{name}\n1,2020-01-01\n2,2020-01-02\n"
-    assert read_readings(write("a.csv", text)).channels == ("x",)
+    assert read_readings(AssetFiles.of(write("a.csv", text))).channels == ("x",)
 
 
 def test_first_column_that_reads_as_time_is_the_time(times):
@@ -32,18 +33,18 @@ def test_first_column_that_reads_as_time_is_the_time(times):
 
 @pytest.mark.parametrize("name", ["index", "row", "t", "Step", ""])
 def test_first_column_of_whole_numbers_may_be_the_index(write, name):
-    series = read_readings(write("a.csv", f"{name},x\n3,1\n4,2\n"))
+    series = read_readings(AssetFiles.of(write("a.csv", f"{name},x\n3,1\n4,2\n")))
     assert (series.index.tolist(), series.channels) == ([3, 4], ("x",))
 
 
 def test_numbers_alone_are_counted_from_zero(write):
-    series = read_readings(write("a.csv", "x,y\n5,6\n7,8\n"))
+    series = read_readings(AssetFiles.of(write("a.csv", "x,y\n5,6\n7,8\n")))
     assert (series.index.tolist(), series.channels) == ([0, 1], ("x", "y"))
     assert series.notes == ("no timestamp column: rows count from 0",)
 
 
 def test_first_column_that_counts_rows_beside_the_time_is_left_out(write):
-    series = read_readings(write("a.csv", ",timestamp,x\n0,2020-01-01,5\n1,2020-01-02,6\n"))
+    series = read_readings(AssetFiles.of(write("a.csv", ",timestamp,x\n0,2020-01-01,5\n1,2020-01-02,6\n")))
     assert (series.channels, series.notes) == (("x",), ("first column without a name only counts the rows: left out",))
 
 
@@ -81,12 +82,12 @@ def test_autumn_hour_with_offsets_is_two_hours(times):
 
 
 def test_whole_numbers_under_a_time_name_are_steps(write):
-    assert read_readings(write("a.csv", "time,x\n10,1\n11,2\n")).index.tolist() == [10, 11]
+    assert read_readings(AssetFiles.of(write("a.csv", "time,x\n10,1\n11,2\n"))).index.tolist() == [10, 11]
 
 
 @pytest.mark.parametrize("name", ["index", "timestamp"])
 def test_blank_line_does_not_change_what_the_first_column_is(write, name):
-    series = read_readings(write("a.csv", f"{name},x\n3,1\n\n4,2\n,\n5,3\n"))
+    series = read_readings(AssetFiles.of(write("a.csv", f"{name},x\n3,1\n\n4,2\n,\n5,3\n")))
     assert (series.index.tolist(), series.channels) == ([3, 4, 5], ("x",))
 
 
@@ -121,14 +122,14 @@ def test_blank_line_does_not_change_what_the_first_column_is(write, name):
 def test_doubtful_times_are_refused(write, texts, message):
     rows = "".join(f"{text},{k}\n" for k, text in enumerate(texts))
     with pytest.raises(ReadingsError, match="a.csv, " + message):
-        read_readings(write("a.csv", "timestamp,x\n" + rows))
+        read_readings(AssetFiles.of(write("a.csv", "timestamp,x\n" + rows)))
 
 
 def test_index_with_a_missing_cell_is_refused(write):
     with pytest.raises(ReadingsError, match=r"a\.csv, line 3: 'index' is missing: fill it in or drop the row"):
-        read_readings(write("a.csv", "index,x\n0,1\n,2\n2,3\n"))
+        read_readings(AssetFiles.of(write("a.csv", "index,x\n0,1\n,2\n2,3\n")))
 
 
 def test_index_too_large_to_count_is_refused(write):
     with pytest.raises(ReadingsError, match=r"a\.csv, line 3: index \d+ must lie below 2\*\*63: count"):
-        read_readings(write("a.csv", "index,x\n18446744073709551614,1\n18446744073709551615,2\n"))
+        read_readings(AssetFiles.of(write("a.csv", "index,x\n18446744073709551614,1\n18446744073709551615,2\n")))

@@ -13,8 +13,9 @@ from offbeat.detection.detector import Detector
 from offbeat.detection.reading import read_file
 from offbeat.detection.runtime import Runtime
 from offbeat.params import load_params
+from offbeat.readings.assets import asset_files
 from offbeat.readings.datasets import fetch
-from offbeat.readings.folder import read_folder, reading_files
+from offbeat.readings.folder import read_folder
 from offbeat.readings.simulate import simulate_fleet
 
 pytestmark = pytest.mark.slow
@@ -60,10 +61,10 @@ def test_served_scores_are_those_of_the_detector(tmp_path, fill, prepare):
     fill(tmp_path / "data")
     detector = detector_for(read_folder(tmp_path / "data"), prepare)
     with running(current_of(detector, tmp_path / "models")) as url, Scorer(url) as scorer:
-        for file in reading_files(tmp_path / "data"):
-            expected = detector.score(read_file(detector, file)).scores
-            frame = pd.read_csv(file, index_col=0)
-            asset, channels, times = file.stem, list(frame.columns), frame.index.tolist()
+        for one in asset_files(tmp_path / "data"):
+            expected = detector.score(read_file(detector, one)).scores
+            frame = pd.read_csv(one.files[0], index_col=0)
+            asset, channels, times = one.asset, list(frame.columns), frame.index.tolist()
             values = frame.to_numpy(dtype=float)
             whole = scorer.score(asset, times, values, channels)
             np.testing.assert_allclose(numbers(whole["scores"]), expected, rtol=1e-6)

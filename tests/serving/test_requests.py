@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from offbeat.readings.folder import read_readings
+from offbeat.readings.asset_readings import read_readings
+from offbeat.readings.assets import AssetFiles
 from offbeat.serving.refusals import Refusal
 from offbeat.serving.requests import read_csv, read_json, read_many, read_request
 
@@ -38,7 +39,7 @@ def test_a_csv_file_is_what_it_is_as_a_file(detector, make_series, limits, tmp_p
         path = tmp_path / f"{name}.csv"
         frame.dropna(how="all").to_csv(path, sep=separator)
         got = read_csv(path.read_bytes(), "pump-1", detector, limits)
-        assert_same(got, read_readings(path, period="10min", max_gap=2))
+        assert_same(got, read_readings(AssetFiles.of(path), period="10min", max_gap=2))
 
 
 def test_channels_may_stand_in_any_order(detector, make_series, request_of, limits):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
     from offbeat.detection.result import ScoreResult
     from offbeat.progress import Report
+    from offbeat.readings.assets import AssetFiles
 
 
 def score(
@@ -50,17 +51,17 @@ def score(
         typer.echo(f"Wrote {n_scores} scores to {out}")
 
 
-def _results(detector: Detector, files: list[Path], report: Report) -> Iterator[ScoreResult]:
-    """Yield the results of successive timesteps of each file."""
+def _results(detector: Detector, files: list[AssetFiles], report: Report) -> Iterator[ScoreResult]:
+    """Yield the results of successive timesteps of each machine."""
     from offbeat.detection.reading import read_pieces
     from offbeat.progress import Step
 
-    for file in files:
-        detector.check_asset(file.stem)  # of all of them, before the work
-    for file in files:
-        report(Step(f"reading {file.name}"))
-        pieces, n_timesteps = read_pieces(detector, file)
-        yield from detector.score_pieces(file.stem, pieces, n_timesteps=n_timesteps, report=report)
+    for one in files:
+        detector.check_asset(one.asset)  # of all of them, before the work
+    for one in files:
+        report(Step(f"reading {one.name}"))
+        pieces, n_timesteps = read_pieces(detector, one)
+        yield from detector.score_pieces(one.asset, pieces, n_timesteps=n_timesteps, report=report)
 
 
 def calibrate(

@@ -15,6 +15,7 @@ from offbeat.errors import ReadingsError
 
 if TYPE_CHECKING:
     from offbeat.progress import Report
+    from offbeat.readings.assets import AssetFiles
     from offbeat.readings.frames import Period
 
 Root = Annotated[
@@ -37,30 +38,31 @@ def params_of(path: Path | None, changes: Sequence[str] = ()) -> Any:
 def read(paths: list[Path], period: Period | None, max_gap: int, report: Report) -> Any:
     """Return one Folder of a folder of readings, or of files."""
     from offbeat.progress import counted
-    from offbeat.readings.folder import Folder, alike, read_folder, read_readings
+    from offbeat.readings.asset_readings import read_readings
+    from offbeat.readings.folder import Folder, alike, read_folder
 
     if [path.is_dir() for path in paths] == [True]:
         return read_folder(paths[0], period=period, max_gap=max_gap, report=report)
-    files = counted(files_of(paths), report, "reading", "files")
-    return Folder(tuple(alike([read_readings(path, period=period, max_gap=max_gap) for path in files])))
+    files = counted(files_of(paths), report, "reading", "machines")
+    return Folder(tuple(alike([read_readings(one, period=period, max_gap=max_gap) for one in files])))
 
 
-def files_of(paths: list[Path]) -> list[Path]:
-    """Return the files of readings, one a machine, of a folder, or the files themselves."""
-    from offbeat.readings.folder import reading_files
+def files_of(paths: list[Path]) -> list[AssetFiles]:
+    """Return the files of each machine of a folder, or of files, one a machine."""
+    from offbeat.readings.assets import AssetFiles, asset_files
 
     for path in paths:
         if not path.exists():
             raise ReadingsError(f"{path} does not exist")
     if len(paths) == 1 and paths[0].is_dir():
-        return reading_files(paths[0])
+        return asset_files(paths[0])
     twice = {path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}
     if twice:
         raise ReadingsError(f"asset '{min(twice)}' is given twice: a file's name is its machine's, so name each once")
     for path in paths:
         if path.is_dir():
             raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
-    return paths
+    return [AssetFiles.of(path) for path in paths]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
     """
     from offbeat.params import CHOSEN_WINDOWS
     from offbeat.preparation import prepare_fleet
+    from offbeat.readings.assets import groups_of
     from offbeat.readings.folder import read_folder
     from offbeat.readings.quality import assess_folder
     from offbeat.readings.quality_page import render
@@ -35,15 +36,17 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
     typer.echo(render(qualities, errors))
     if errors:
         raise typer.Exit(1)
-    try:
-        with shown() as report:
-            folder = read_folder(directory, **grid, report=report)
-            prepare, choice = choose_window(folder, loaded.for_channels(folder.series[0].n_channels).prepare)
-            prepare_fleet(folder, prepare)
-    except ReadingsError as error:
-        raise ReadingsError(f"training would refuse these readings: {error}") from error
-    for line in choice:
-        typer.echo(line)
+    for group in groups_of(directory):
+        of_group = f" of group {group}" if group else ""
+        try:
+            with shown() as report:
+                folder = read_folder(directory, group=group or None, **grid, report=report)
+                prepare, choice = choose_window(folder, loaded.for_channels(folder.series[0].n_channels).prepare)
+                prepare_fleet(folder, prepare)
+        except ReadingsError as error:
+            raise ReadingsError(f"training would refuse these readings{of_group}: {error}") from error
+        for line in choice:
+            typer.echo(f"{group}: {line}" if group else line)
 
 
 def simulate(directory: Path, seed: Annotated[int, typer.Option(min=0)] = 7) -> None:

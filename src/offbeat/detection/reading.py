@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from offbeat.detection.detector import Detector
@@ -12,6 +11,7 @@ from offbeat.readings.grid import GridPieces, Readings, shown_step
 from offbeat.readings.series import Series, series_of_grid
 
 if TYPE_CHECKING:
+    from offbeat.readings.assets import AssetFiles
     from offbeat.readings.frames import Period
 
 LEEWAY = 1.5  # of the period at which readings come, before they are put on the detector's
@@ -50,20 +50,21 @@ def read_for(
     return read(detector.period)
 
 
-def read_file(detector: Detector, file: Path) -> Series:
-    """Read a file on the grid that a detector learnt; errors as for `read_for`."""
-    from offbeat.readings.folder import read_readings  # it loads pandas, which the service does without
+def read_file(detector: Detector, one: AssetFiles) -> Series:
+    """Read an asset's files on the grid that a detector learnt; errors as for `read_for`."""
+    from offbeat.readings.asset_readings import read_readings  # it loads pandas, which the service does without
 
     return read_for(
-        detector, lambda period: read_readings(file, period=period, max_gap=detector.max_gap), lambda one: [one]
+        detector, lambda period: read_readings(one, period=period, max_gap=detector.max_gap), lambda series: [series]
     )
 
 
-def read_pieces(detector: Detector, file: Path) -> tuple[Iterator[Series], int]:
-    """Return a file's readings on the grid that a detector learnt, in pieces that are its successive rows, and how many
-    timesteps there will be, or about so many.
+def read_pieces(detector: Detector, one: AssetFiles) -> tuple[Iterator[Series], int]:
+    """Return an asset's readings on the grid that a detector learnt, in pieces that are its successive rows.
 
-    A file that is small, or of a kind for which `comes_in_pieces` does not hold, is one piece. In one that comes in
+    Beside them, how many timesteps there will be, or about so many.
+
+    Readings that are few, or of a kind for which `comes_in_pieces` does not hold, are one piece. In those that come in
     pieces, what is wrong shows at its place. Whether its readings come at the detector's period is told by the first
     piece.
 
@@ -72,12 +73,12 @@ def read_pieces(detector: Detector, file: Path) -> tuple[Iterator[Series], int]:
     ReadingsError, ModelError
         As `read_for`.
     """
-    from offbeat.readings.folder import comes_in_pieces, readings_in_pieces
+    from offbeat.readings.asset_readings import comes_in_pieces, readings_in_pieces
     from offbeat.readings.tables import parquet_size
 
-    if comes_in_pieces(file):
-        return _gridded(detector, file.stem, readings_in_pieces(file)), parquet_size(file)[0]
-    series = read_file(detector, file)
+    if comes_in_pieces(one):
+        return _gridded(detector, one.asset, readings_in_pieces(one)), parquet_size(one.files)[0]
+    series = read_file(detector, one)
     return iter([series]), series.n_timesteps
 
 

@@ -15,7 +15,9 @@ from offbeat.detection.detector import Detector
 from offbeat.drift.period import Arrived
 from offbeat.errors import ReadingsError
 from offbeat.progress import Report, counted, silent
-from offbeat.readings.folder import Folder, read_frame, reading_files
+from offbeat.readings.asset_readings import read_frame
+from offbeat.readings.assets import AssetFiles, asset_files
+from offbeat.readings.folder import Folder
 from offbeat.readings.frames import series_from_frame
 from offbeat.readings.series import Series
 from offbeat.readings.spans import read_alarms, read_spans
@@ -42,8 +44,8 @@ def read_arrived(detector: Detector, paths: Sequence[Path], report: Report = sil
                 f"asset '{path.stem}' is given twice: a file's name is its machine's, so name each once"
             )
     folder = paths[0] if paths[0].is_dir() else None
-    files = counted(reading_files(folder) if folder else paths, report, "reading", "files")
-    arrived = [_read(detector, file) for file in files]
+    files = asset_files(folder) if folder else [AssetFiles.of(path) for path in paths]
+    arrived = [_read(detector, one) for one in counted(files, report, "reading", "machines")]
     if folder is None:
         return arrived
     return _marked([*arrived, *_gone(detector, arrived, folder)], folder, unread=detector.assets)
@@ -57,18 +59,18 @@ def _gone(detector: Detector, arrived: Sequence[Arrived], folder: Path) -> list[
     return [Arrived(name, None, problem=problem) for name in detector.assets if name in known - names and known & names]
 
 
-def _read(detector: Detector, file: Path) -> Arrived:
-    """Return a file's readings after those that the detector was made from, and some before for context."""
-    asset = file.stem
+def _read(detector: Detector, one: AssetFiles) -> Arrived:
+    """Return an asset's readings after those that the detector was made from, and some before for context."""
+    asset = one.asset
     try:
-        frame, source, _ = read_frame(file)
+        frame, source, _ = read_frame(one)
         frame, notes = _like(detector, frame)
         frame, step = _later(detector, asset, frame)
         series = series_from_frame(frame, asset, source, period=detector.period, max_gap=detector.max_gap)
     except ReadingsError as error:
         return Arrived(asset, None, problem=str(error))
     except OSError as error:
-        return Arrived(asset, None, problem=f"{file}: cannot be read: {error}")
+        return Arrived(asset, None, problem=f"{one.name}: cannot be read: {error}")
     return Arrived(asset, series, step=step, notes=notes)
 
 

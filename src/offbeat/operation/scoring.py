@@ -19,7 +19,7 @@ from offbeat.detection.streaming import final_rows, tail_start
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.operation.alarms import NewScores
 from offbeat.operation.store import Store
-from offbeat.readings.folder import reading_files
+from offbeat.readings.assets import asset_files
 from offbeat.readings.series import Series
 from offbeat.typing import BoolArray, IntArray
 
@@ -74,11 +74,11 @@ def score_folder(
     rows: dict[str, int] = {}
     alarms: dict[str, tuple[int, ...]] = {}
     problems: dict[str, str] = {}
-    for file in reading_files(folder):
-        asset = file.stem
+    for one in asset_files(folder):
+        asset = one.asset
         stored = store.last_stamps(asset, lookback)
         try:
-            series = read_file(detector, file)
+            series = read_file(detector, one)
             new = score_new(detector, series, model, stored=stored, since=since.get(asset), lookback=lookback)
         except (ReadingsError, ModelError) as error:
             problems[asset] = str(error)

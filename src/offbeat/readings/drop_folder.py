@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.folder import read_frame
+from offbeat.readings.asset_readings import read_frame
+from offbeat.readings.assets import AssetFiles
 from offbeat.readings.merging import merge
 from offbeat.readings.pieces import Piece, checked
 from offbeat.readings.sources import Batch
@@ -113,7 +114,7 @@ class DropFolder:
 
     def _read(self, file: _File) -> list[tuple[str, pd.DataFrame]]:
         """Each asset's readings in a file, checked and one row for each timestamp."""
-        frame, _, _ = read_frame(file.path, text_column=self.asset_column)
+        frame, _, _ = read_frame(AssetFiles.of(file.path), text_column=self.asset_column)
         if isinstance(frame.index, pd.RangeIndex):
             raise ReadingsError(
                 f"{file.path.name} has no timestamp, so that its place among other readings is unknown: add a column "

@@ -223,7 +223,7 @@ def _rows_of(readings: Readings, rows: slice) -> Readings:
 
 def _one_after_the_other(one: Readings, other: Readings) -> Readings:
     stamps, values = np.concatenate([one.stamps, other.stamps]), np.concatenate([one.values, other.values])
-    return replace(one, stamps=stamps, values=values)
+    return replace(one, stamps=stamps, values=values, source=replace(other.source, first=one.source.first))
 
 
 def shown_step(readings: Readings) -> int:

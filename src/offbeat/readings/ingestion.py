@@ -21,7 +21,8 @@ import numpy as np
 from offbeat.errors import ReadingsError, StageError
 from offbeat.files import new_directory, recover_directory, write_json
 from offbeat.progress import Report, Step, counted, silent
-from offbeat.readings.folder import READINGS_SUFFIXES, read_frame, reading_files
+from offbeat.readings.asset_readings import read_frame
+from offbeat.readings.assets import READINGS_SUFFIXES, AssetFiles, asset_files
 from offbeat.readings.layout import write_frame
 from offbeat.readings.merging import Counts, merge
 from offbeat.readings.messages import count
@@ -192,19 +193,27 @@ def _pull(
     return new_state, refused
 
 
-def _files(directory: Path) -> dict[str, Path]:
+def _files(directory: Path) -> dict[str, AssetFiles]:
     """Each asset's file in the data folder."""
     folder = directory / "readings"
     beside = [] if folder.is_dir() or not directory.is_dir() else list(directory.iterdir())
     for path in beside:
         if path.suffix.lower() in READINGS_SUFFIXES and path.stem not in SPAN_FILES:
             raise ReadingsError(f"{path} stands beside readings/, where the readings are kept: move it there")
-    if not folder.is_dir() or not any(path.suffix.lower() in READINGS_SUFFIXES for path in folder.iterdir()):
+    if not folder.is_dir() or not any(
+        path.suffix.lower() in READINGS_SUFFIXES or "=" in path.name for path in folder.iterdir()
+    ):
         return {}
-    return {path.stem: path for path in reading_files(directory)}
+    found = asset_files(directory)
+    if partitioned := [one for one in found if one.is_partition]:
+        raise ReadingsError(
+            f"{directory.name} is a partitioned data set ({partitioned[0].name}), and new readings are merged into a "
+            "file for each asset: bring it into that layout (offbeat convert --to csv)"
+        )
+    return {one.asset: one for one in found}
 
 
-def _merge_all(files: Mapping[str, Path], spool: Spool, folder: Path, report: Report) -> dict[str, Counts]:
+def _merge_all(files: Mapping[str, AssetFiles], spool: Spool, folder: Path, report: Report) -> dict[str, Counts]:
     """Merge each asset's new readings into its known ones; the files that change are written to `folder`."""
     folder.mkdir()
     counts: dict[str, Counts] = {}
@@ -217,18 +226,18 @@ def _merge_all(files: Mapping[str, Path], spool: Spool, folder: Path, report: Re
             check_alike(piece, known or model, asset)
         merged, counts[asset] = merge(known, pieces)
         if counts[asset].changes:
-            write_frame(folder / (files[asset].name if asset in files else f"{asset}.csv"), merged)
+            write_frame(folder / (files[asset].files[0].name if asset in files else f"{asset}.csv"), merged)
     return counts
 
 
-def _known(path: Path) -> Piece:
+def _known(one: AssetFiles) -> Piece:
     """Readings of an asset so far."""
-    frame, source, _ = read_frame(path)
-    frame = checked(frame, path.stem, path.name)
+    frame, source, _ = read_frame(one)
+    frame = checked(frame, one.asset, one.name)
     if not frame.index.is_monotonic_increasing:
         row = int(np.argmax(frame.index[1:] < frame.index[:-1])) + 1
         raise ReadingsError(f"{source.row(row)}: timestamps must not go back: sort the readings by time")
-    return Piece(path.name, frame)
+    return Piece(one.name, frame)
 
 
 def _carry_over(directory: Path, fresh: Path) -> None:

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from offbeat.errors import ReadingsError
 from offbeat.files import new_directory
+from offbeat.readings.assets import NO_MONTH, partition
 from offbeat.readings.spans import SPAN_FILES
+from offbeat.readings.timestamps import INDEX_NAMES
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _LARGEST_WHOLE = 2.0**53  # above it a double skips whole numbers
@@ -69,6 +74,35 @@ def write_readings(folder: Path, asset: str, frame: pd.DataFrame) -> None:
     write_frame(folder / "readings" / f"{asset}.csv", frame)
 
 
+def write_partitions(folder: Path, group: str, asset: str, frame: pd.DataFrame) -> None:
+    """Write one asset's readings to a file for each month, `folder/readings/group=<group>/asset=<asset>/month=<month>`.
+
+    Parameters
+    ----------
+    folder : Path
+        What `new_folder` yielded.
+    group, asset : str
+    frame : DataFrame
+        Numeric channels, of types that stay, over a DatetimeIndex (naive is UTC) or an integer index, in order.
+
+    Raises
+    ------
+    ReadingsError
+        If the asset's name is too long for a folder's.
+    """
+    label, index = _label(frame), frame.index
+    months = np.full(len(index), NO_MONTH)
+    if isinstance(index, pd.DatetimeIndex):
+        index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
+        months = np.datetime_as_string(np.asarray(index.tz_localize(None)), unit="M")
+    table = pa.Table.from_pandas(frame.set_axis(index).rename_axis(label).reset_index(), preserve_index=False)
+    starts = np.flatnonzero(np.concatenate(([True], months[1:] != months[:-1])))
+    for start, stop in pairwise([*starts.tolist(), len(months)]):
+        path = folder / "readings" / partition(group, asset, str(months[start]))
+        path.parent.mkdir(parents=True)
+        parquet.write_table(table.slice(start, stop - start), path)
+
+
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write readings to a CSV file, or a Parquet file if its name ends so; `folder.read_frame` reads the same again.
 
@@ -79,13 +113,19 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
         As for `write_readings`. Numbers are written in as many digits, and times in as fine a unit, as they have; in a
         CSV file nothing else decides how, so that the same readings are the same bytes, however they came together.
     """
-    timed = isinstance(frame.index, pd.DatetimeIndex)
-    label = "timestamp" if timed else "index"
+    label = _label(frame)
     if path.suffix.lower() == ".parquet":
         frame.rename_axis(label).reset_index().to_parquet(path, index=False)
     else:
         index = _time_texts(frame.index) if isinstance(frame.index, pd.DatetimeIndex) else frame.index
         frame.apply(_whole).set_axis(index).to_csv(path, index_label=label, lineterminator="\n")
+
+
+def _label(frame: pd.DataFrame) -> str:
+    """Name of the column that an index becomes, which no channel has."""
+    if isinstance(frame.index, pd.DatetimeIndex):
+        return "timestamp"
+    return next((name for name in INDEX_NAMES if name not in frame.columns), "index")
 
 
 def _whole(column: pd.Series) -> pd.Series:

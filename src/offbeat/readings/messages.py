@@ -5,10 +5,11 @@ One place for them, so that a length of time reads the same in an error, a note 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from offbeat.typing import IntArray
+from offbeat.typing import BoolArray, IntArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_NS = {
@@ -29,10 +30,32 @@ class Source:
     name: str
     lines: IntArray | None = None  # (n,) 1-based line of each row; None for a frame, whose rows count from `first`
     first: int = 0
+    files: tuple[tuple[int, str], ...] = ()  # first row and name of each file, where rows of several stand end to end
 
     def row(self, row: int) -> str:
         """Name one row, e.g. ``pump-1.csv, line 7``."""
-        return f"{self.name}, row {row + self.first}" if self.lines is None else f"{self.name}, line {self.lines[row]}"
+        if self.lines is not None:
+            return f"{self.name}, line {self.lines[row]}"
+        start, name = next((file for file in reversed(self.files) if file[0] <= row + self.first), (0, self.name))
+        return f"{name}, row {row + self.first - start}"
+
+    def without(self, rows: BoolArray) -> Source:
+        """Return what remains without the rows (n,) that are marked."""
+        if self.lines is not None:
+            return replace(self, lines=self.lines[~rows])
+        left_out = [int(rows[: max(start - self.first, 0)].sum()) for start, _ in self.files]
+        files = tuple((start - n, name) for n, (start, name) in zip(left_out, self.files, strict=True))
+        return replace(self, files=files)
+
+
+def file_name(path: Path) -> str:
+    """Return what messages call a file: its name, after its folders where it is of a partitioned data set."""
+    return "/".join(path.parts[-4:]) if is_partition(path) else path.name
+
+
+def is_partition(path: Path) -> bool:
+    """Whether a file is of a partitioned data set, by the name of its folder."""
+    return path.parent.name.startswith("month=")
 
 
 def count(number: int, thing: str) -> str:

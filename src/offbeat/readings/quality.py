@@ -15,8 +15,10 @@ import pandas as pd
 from offbeat.detection.events import events_of
 from offbeat.errors import ReadingsError
 from offbeat.progress import Report, counted, silent
+from offbeat.readings.asset_readings import read_readings
+from offbeat.readings.assets import asset_files
 from offbeat.readings.channel_quality import GRADES, LIMITS, ChannelQuality, assess_channel
-from offbeat.readings.folder import Folder, alike, read_readings, reading_files
+from offbeat.readings.folder import Folder, alike
 from offbeat.readings.frames import Period
 from offbeat.readings.messages import count, duration_text
 from offbeat.readings.series import DEFAULT_MAX_GAP, Series
@@ -127,13 +129,13 @@ def assess_folder(
     window_size, min_days
         As for `assess`.
     report : callable, optional
-        Takes each `Step`, in files.
+        Takes each `Step`, in machines.
 
     Returns
     -------
     qualities : list of AssetQuality
     errors : list of str
-        One message for each file that cannot be used, and for assets that do not fit together.
+        One message for each file that cannot be used, and for assets of a group that do not fit together.
 
     Raises
     ------
@@ -142,12 +144,14 @@ def assess_folder(
     """
     path = Path(path)
     series, errors, unread = [], [], []
-    for file in counted(reading_files(path), report, "reading", "files"):
+    groups: dict[str, list[Series]] = {}
+    for one in counted(asset_files(path), report, "reading", "machines"):
         try:
-            series.append(read_readings(file, period=period, max_gap=max_gap))
+            series.append(read_readings(one, period=period, max_gap=max_gap))
+            groups.setdefault(one.group, []).append(series[-1])
         except ReadingsError as error:
             errors.append(str(error))
-            unread.append(file.stem)
+            unread.append(one.asset)
     spans: dict[str, tuple[Span, ...]] = {"labels": (), "exclude": (), "alarms": ()}
     notes: list[str] = []
     for name in spans:
@@ -159,8 +163,8 @@ def assess_folder(
             errors.append(str(error))
     try:
         read_test_starts(path / "splits.csv", series, unread=unread)
-        if series:
-            alike(series)
+        for of_group in groups.values():
+            alike(of_group)
     except ReadingsError as error:
         errors.append(str(error))
     folder = Folder(tuple(series), spans["labels"], spans["exclude"], spans["alarms"])

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from offbeat.errors import ReadingsError
-from offbeat.readings.messages import Source, count
+from offbeat.readings.messages import Source, count, file_name
 
 _MARKS = {
     b"\xff\xfe": "UTF-16",
@@ -84,49 +86,57 @@ def read_csv(path: Path, *, text: bool = False, text_columns: Collection[str] = 
     return frame, Source(path.name, lines)
 
 
-def read_parquet(path: Path) -> tuple[pd.DataFrame, Source]:
-    """Read a Parquet file; an index that says something becomes the first column.
+def read_parquet(files: Sequence[Path], name: str) -> tuple[pd.DataFrame, Source]:
+    """Read Parquet files end to end as one table; an index that says something becomes the first column.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    name : str
+        What messages call all of them.
 
     Raises
     ------
     ReadingsError
-        If the file cannot be opened, is no Parquet file or has no distinct column names.
+        If a file cannot be opened, is no Parquet file, has no distinct column names, or other columns than the first.
     """
-    _check_open(path)
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, pa.ArrowException) as error:
-        raise _no_parquet(path, error) from error
-    return _with_index_first(frame, path), Source(path.name)
+    tables, starts, n_rows = [], [], 0
+    for path in files:
+        with _parquet_file(path) as file:
+            tables.append(file.read())
+        starts.append((n_rows, file_name(path)))
+        n_rows += len(tables[-1])
+        _check_same_columns(tables[-1].schema, tables[0].schema, path, files[0])
+    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+    with _told_as_readings(name):
+        frame = table.to_pandas()
+    return _with_index_first(frame, name), Source(name, files=tuple(starts) if len(files) > 1 else ())
 
 
 def parquet_pieces(path: Path, n_readings: int) -> Iterator[pd.DataFrame]:
-    """Yield the frame that `read_parquet` returns in pieces of about `n_readings` cells.
+    """Yield the frame that `read_parquet` returns for a file in pieces of about `n_readings` cells.
 
     Raises
     ------
     ReadingsError
         As `read_parquet`; what is wrong further on shows at its place.
     """
-    _check_open(path)
-    try:
-        # a buffer, and none read ahead: else a row group, which may be all of the file, is read at once
-        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            n_rows = max(n_readings // max(len(file.schema_arrow), 1), 1)
-            for batch in file.iter_batches(batch_size=n_rows, use_threads=False):
-                yield _with_index_first(batch.to_pandas(), path)
-    except (OSError, pa.ArrowException) as error:
-        raise _no_parquet(path, error) from error
+    # a buffer, and none read ahead: else a row group, which may be all of the file, is read at once
+    with _parquet_file(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        n_rows = max(n_readings // max(len(file.schema_arrow), 1), 1)
+        for batch in file.iter_batches(batch_size=n_rows, use_threads=False):
+            yield _with_index_first(batch.to_pandas(), file_name(path))
 
 
-def parquet_size(path: Path) -> tuple[int, int]:
-    """Return rows and columns of a Parquet file; errors as for `read_parquet`."""
-    _check_open(path)
-    try:
-        metadata = parquet.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise _no_parquet(path, error) from error
-    return metadata.num_rows, metadata.num_columns
+def parquet_size(files: Sequence[Path]) -> tuple[int, int]:
+    """Return rows, together, and columns of Parquet files; errors as for `read_parquet`."""
+    n_rows, first = 0, None
+    for path in files:
+        with _parquet_file(path) as file:
+            n_rows += file.metadata.num_rows
+            first = first or file.schema_arrow
+            _check_same_columns(file.schema_arrow, first, path, files[0])
+    return n_rows, len(first or ())
 
 
 def counts_rows_from_elsewhere(path: Path) -> bool:
@@ -136,19 +146,46 @@ def counts_rows_from_elsewhere(path: Path) -> bool:
     return any((index.get("start"), index.get("step")) != (0, 1) for index in ranges)
 
 
-def _with_index_first(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+@contextmanager
+def _parquet_file(path: Path, **options: Any) -> Iterator[parquet.ParquetFile]:
+    _check_open(path)
+    with _told_as_readings(file_name(path)), parquet.ParquetFile(path, **options) as file:
+        yield file
+
+
+@contextmanager
+def _told_as_readings(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).split("\n")[0]
+        raise ReadingsError(f"{name} cannot be read as Parquet: {reason}: write it again") from error
+
+
+def _check_same_columns(schema: pa.Schema, first: pa.Schema, path: Path, first_path: Path) -> None:
+    """Refuse a file whose columns are not those of the first, of the same types and in the same order."""
+    if schema.equals(first):
+        return
+    wrong = [f"lacks column {name!r}" for name in first.names if name not in schema.names]
+    wrong += [f"has in addition column {name!r}" for name in schema.names if name not in first.names]
+    if not wrong and schema.names != first.names:
+        wrong = ["has its columns in another order"]
+    if not wrong:
+        one, other = next((one, other) for one, other in zip(schema, first, strict=True) if not one.equals(other))
+        wrong = [f"column {one.name!r} holds {one.type}, not {other.type}"]
+    raise ReadingsError(
+        f"{file_name(path)}: {wrong[0]}, unlike {file_name(first_path)}: write the months of an asset alike"
+    )
+
+
+def _with_index_first(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     if frame.shape[1] == 0:
-        raise ReadingsError(f"{path.name} has no column: give a timestamp column and at least one channel")
+        raise ReadingsError(f"{name} has no column: give a timestamp column and at least one channel")
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     if not frame.index.equals(pd.RangeIndex(len(frame))):
         frame.insert(0, frame.index.name or "index", frame.index, allow_duplicates=True)
-    check_names(list(frame.columns), path.name)
+    check_names(list(frame.columns), name)
     return frame.reset_index(drop=True)
-
-
-def _no_parquet(path: Path, error: Exception) -> ReadingsError:
-    reason = str(error).split("\n")[0]
-    return ReadingsError(f"{path.name} cannot be read as Parquet: {reason}: write it again")
 
 
 def check_names(names: list[str], file: str) -> None:
