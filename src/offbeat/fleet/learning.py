@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from offbeat.assembly import assemble, conclude
 from offbeat.detection.calibration import CalibrationSpan
@@ -130,11 +130,18 @@ def learn_fleet(
     shards = [shard for shard in shards if shard.name in scored]
     chosen = _thresholds(fleet, shards, scored)
     judged = work.each(JUDGED, "evaluating", partial(_judge, commons, chosen, prepared, scored), shards, models)
-    groups = {name: _learnt(commons[name], fleet.groups[name], shards, judged) for name in fleet.groups}
+    shards = [shard for shard in shards if shard.name in judged]
+    groups = {
+        name: _learnt(commons[name], detector, [judged[one.name] for one in shards if group_of(one) == name])
+        for name, detector in fleet.groups.items()
+    }
     learnt = Learnt(fleet, groups, work.failures)
     _save(learnt, assets, out)
     shutil.rmtree(work.directory)
     return learnt
+
+
+_Things = TypeVar("_Things", bound=Collection[object])
 
 
 class Work:
@@ -279,13 +286,11 @@ def _thresholds(
     return chosen
 
 
-def _learnt(common: Common, detector: Detector, shards: Sequence[Shard], judged: Mapping[str, Path]) -> GroupLearnt:
+def _learnt(common: Common, detector: Detector, judged: Iterable[Path]) -> GroupLearnt:
     metrics: dict[str, dict[str, Mapping[str, float]]] = {}
-    for shard in shards:
-        if shard.name in judged and shard.assets[0].asset:
-            for method, of_assets in read_light(judged[shard.name]).items():
-                known = {asset: one for asset, one in of_assets.items() if asset in detector.assets}
-                metrics.setdefault(method, {}).update(known)
+    for path in judged:
+        for method, of_assets in read_light(path).items():
+            metrics.setdefault(method, {}).update(of_assets)
     own = metrics.get(detector.method, {})
     together = {method: group_metrics(list(of_assets.values())) for method, of_assets in metrics.items() if of_assets}
     training = json.loads((common.model / TRAINING).read_text(encoding="utf-8"))
@@ -351,7 +356,7 @@ def _asset_row(learnt: Learnt, files: AssetFiles) -> list[object]:
     return [files.asset, files.group, threshold.maturity, threshold.warning, *found, f"{threshold.value:.6g}"]
 
 
-def _any_left(things: Any, work: Work) -> Any:
+def _any_left(things: _Things, work: Work) -> _Things:
     """Return things that are left to work on.
 
     Raises

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +48,7 @@ LOOKED_AT = 9  # assets of a group, evenly spread, of which most say what all mu
 SAMPLED = 100  # assets of a group, evenly spread, by whose rhythm a window is chosen
 MOST_LEARNT = 1 << 28  # scaled readings of a group that a network learns from, 1 GiB; more assets are thinned evenly
 _One = TypeVar("_One")
+_Asset = TypeVar("_Asset", AssetFiles, Series, Survey)
 _Found = TypeVar("_Found")
 Failures = dict[str, str]  # asset to reason
 Thresholds = Mapping[str, Mapping[str, Threshold]]  # method to asset to threshold
@@ -206,11 +208,15 @@ def judge_shard(common: Common, thresholds: Thresholds, prepared: Path, scored: 
     scores, like = read_parts(scored)[1], common.like
     surveys = {one.series.asset: one for one in read_parts(prepared)[1]}
     for name, of_assets in scores.items():
-        for asset, values in of_assets.items():
-            method = Method(name, lambda _, known=values: known, thresholds[name], like.calibrate)
+        method = Method(name, partial(_known, of_assets), thresholds[name], like.calibrate)
+        for asset in of_assets:
             stretch = stretch_of(common.prepared(surveys[asset]), like.params.evaluate)
             metrics.setdefault(name, {})[asset] = replay(method, stretch).metrics
     write_parts(path, metrics)
+
+
+def _known(scores: Mapping[str, FloatArray], series: Series) -> FloatArray:
+    return scores[series.asset]
 
 
 def _lessons(common: Common, prepared: Sequence[Path]) -> list[Lesson]:
@@ -249,12 +255,12 @@ def _some(things: Sequence[_One], n: int) -> list[_One]:
     return [things[place] for place in np.unique(np.linspace(0, len(things) - 1, n).astype(int)).tolist()]
 
 
-def _each(things: Iterable[_One], work: Callable[[_One], _Found]) -> tuple[dict[str, _Found], Failures]:
+def _each(things: Iterable[_Asset], work: Callable[[_Asset], _Found]) -> tuple[dict[str, _Found], Failures]:
     """Return what `work` makes of each asset's thing, and why of some it makes nothing."""
     found: dict[str, _Found] = {}
     failures: Failures = {}
     for thing in things:
-        asset = thing.asset if isinstance(thing, AssetFiles | Series) else thing.series.asset
+        asset = thing.series.asset if isinstance(thing, Survey) else thing.asset
         try:
             found[asset] = work(thing)
         except OffbeatError as error:

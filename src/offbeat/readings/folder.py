@@ -6,7 +6,7 @@ label of an unknown asset is refused with its file, line and remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +91,20 @@ def read_folder(
     path = Path(path)
     chosen, others = _of_group(asset_files(path), group)
     files = counted(chosen, report, "reading", "machines")
-    series = alike([read_readings(one, period=period, max_gap=max_gap) for one in files])
+    return read_tables(path, alike([read_readings(one, period=period, max_gap=max_gap) for one in files]), others)
+
+
+def read_tables(path: Path, series: Sequence[Series], others: Collection[str] = ()) -> Folder:
+    """Read the labels, exclusions, alarms and splits of a folder for some of its assets, whose readings are here.
+
+    Rows of `others`, assets whose readings are not among these, are left out.
+
+    Raises
+    ------
+    ReadingsError
+        If a table cannot be used, or names an asset that is in neither.
+    """
+    others = {*others} - {one.asset for one in series}
     labels, label_notes = read_spans(path / "labels.csv", series, unread=others)
     exclude, exclude_notes = read_spans(path / "exclude.csv", series, unread=others)
     alarms, alarm_notes = read_alarms(path / "alarms.csv", series, unread=others)
