@@ -75,6 +75,19 @@ class Fleet:
             else f"the readings are in no group, and the model has {known}: say in groups.yaml which is theirs"
         )
 
+    def place_of(self, asset: str, group: str) -> str:
+        """Return the group of an asset: the one that knows it, else that of its name, else the only one.
+
+        Raises
+        ------
+        ModelError
+            If the asset is new and there is no such group.
+        """
+        if asset in self.group_of:
+            return self.group_of[asset]
+        detector = self.group(group)
+        return next(name for name, one in self.groups.items() if one is detector)
+
     def save(self, directory: Path | str) -> None:
         """Write all detectors into a directory, whole or not at all; one that holds a model is replaced."""
         with self.saving(Path(directory)):

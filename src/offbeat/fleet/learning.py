@@ -7,10 +7,8 @@ is not done again.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -29,7 +27,7 @@ from offbeat.evaluation.replay import group_metrics
 from offbeat.files import write_csv, write_json
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.loaded import loaded_detector
-from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
+from offbeat.fleet.shards import Shard, shards_of
 from offbeat.fleet.steps import (
     GRAPH,
     TRAINING,
@@ -44,14 +42,15 @@ from offbeat.fleet.steps import (
     train_group,
 )
 from offbeat.fleet.stored import read_light, read_parts
-from offbeat.lineage import data_hash, lineage_of
+from offbeat.fleet.work import Work, group_of, hash_of, tables_hash
+from offbeat.lineage import lineage_of
 from offbeat.params import Params
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.assets import AssetFiles
-from offbeat.readings.spans import SPAN_FILES
 
 PREPARED, MODELS, EVIDENCE, SCORED, JUDGED = "prepared", "models", "evidence", "scored", "judged"  # folders of the work
 FLEET = "fleet"
+_Things = TypeVar("_Things", bound=Collection[object])
 ALL = "all"  # the folder of a group without a name
 ASSET_METRICS = ("vus_pr", "n_events", "n_events_found", "false_alarms", "normal_days")
 ASSET_COLUMNS = ("asset", "group", "state", "reason", *ASSET_METRICS, "threshold")
@@ -113,13 +112,15 @@ def learn_fleet(
     work = Work(out, engine, report)
     likes = _likes(work, root, assets, params)
     shards = [shard for shard in shards_of(assets, shard_size) if group_of(shard) in likes]
-    settings = _hash(version("offbeat"), _tables(root), *(_words(name, like) for name, like in sorted(likes.items())))
+    settings = hash_of(
+        version("offbeat"), tables_hash(root), *(_words(name, like) for name, like in sorted(likes.items()))
+    )
     everyone = frozenset(one.asset for one in assets)
     prepared = work.each(PREPARED, "preparing", partial(_prepare, root, likes, everyone), shards, settings)
     shards = [shard for shard in shards if shard.name in prepared]
     commons, hashes = _commons(work, likes, shards, prepared, settings)
     shards = _train(work, commons, shards, prepared)
-    models = settings + "".join(_hash((commons[name].model / GRAPH).read_bytes()) for name in _groups(shards))
+    models = settings + "".join(hash_of((commons[name].model / GRAPH).read_bytes()) for name in _groups(shards))
     evidence = work.each(EVIDENCE, "calibrating", partial(_calibrate, commons, prepared), shards, models)
     fleet = _concluded(work, commons, hashes, shards, evidence)
     place = work.directory / FLEET
@@ -137,54 +138,8 @@ def learn_fleet(
     }
     learnt = Learnt(fleet, groups, work.failures)
     _save(learnt, assets, out)
-    shutil.rmtree(work.directory)
+    work.clear()
     return learnt
-
-
-_Things = TypeVar("_Things", bound=Collection[object])
-
-
-class Work:
-    """The folder beside a model in which it is made, and where the steps run.
-
-    Attributes
-    ----------
-    directory : Path
-    engine : Engine
-    failures : dict of str to str
-        Why assets have no result.
-    """
-
-    def __init__(self, out: Path, engine: Engine, report: Report) -> None:
-        self.directory = out.absolute().with_name(f".{out.name}.work")
-        self.engine, self.report = engine, report
-        self.failures: dict[str, str] = {}
-
-    def each(
-        self, step: str, say: str, work: Callable[[Shard, Path], None], shards: Sequence[Shard], settings: str
-    ) -> dict[str, Path]:
-        """Do a step for each shard; return its results by the shard's name. A shard that fails fails all its assets."""
-        made: dict[str, Path] = {}
-        n_done, total = 0, sum(len(shard.assets) for shard in shards)
-        self.report(Step(say, 0, total, "machines"))
-        results = Results(self.directory / step, "pickle")
-        for shard, result in each_shard(self.engine, work, shards, results, f"{step} {settings}"):
-            if isinstance(result, Failure):
-                self.fail(shard.assets, result.reason)
-            else:
-                made[shard.name] = result
-            n_done += len(shard.assets)
-            self.report(Step(say, n_done, total, "machines"))
-        return made
-
-    def fail(self, assets: Iterable[AssetFiles], reason: str) -> None:
-        """Say why assets have no result; what was said of one before stays."""
-        self.failures = {one.asset: reason for one in assets} | self.failures
-
-
-def group_of(shard: Shard) -> str:
-    """Return the group of a shard's assets."""
-    return shard.assets[0].group
 
 
 def _likes(work: Work, root: Path, assets: Sequence[AssetFiles], params: Params) -> dict[str, Like]:
@@ -216,7 +171,7 @@ def _commons(
             known |= found
             work.failures |= failures
         if known:
-            place = work.directory / MODELS / f"{name or ALL}-{_hash(settings, *(path.name for path in paths))[:16]}"
+            place = work.directory / MODELS / f"{name or ALL}-{hash_of(settings, *(path.name for path in paths))[:16]}"
             usual_scale = usual_scale_of([measured for _, measured in known.values()])
             commons[name] = Common(likes[name], usual_scale, place)
             hashes[name] = data_hash(one for one, _ in known.values())
@@ -378,17 +333,3 @@ def _words(name: str, like: Like) -> str:
     kind = like.kind
     sections = [like.params.model_dump(), like.prepare.model_dump(), like.calibrate.model_dump()]
     return json.dumps([name, kind.channels, kind.step, kind.is_time, sections], sort_keys=True)
-
-
-def _tables(root: Path) -> str:
-    """Return the hash of what people said of the readings."""
-    paths = [root / f"{name}.csv" for name in SPAN_FILES]
-    return _hash(*(path.read_bytes() if path.is_file() else b"-" for path in paths))
-
-
-def _hash(*parts: str | bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.encode() if isinstance(part, str) else part)
-        digest.update(b"\0")
-    return digest.hexdigest()

@@ -7,7 +7,7 @@ Each writes one file for the next. What is wrong with one asset is kept with its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from offbeat.assembly import Evidence, assemble, evidence_of, span_of
 from offbeat.detection.calibration import Calibration, CalibrationSpan, longest_run
 from offbeat.detection.detector import Detector
 from offbeat.detection.thresholds import Threshold
-from offbeat.errors import OffbeatError, ReadingsError
+from offbeat.errors import ReadingsError
 from offbeat.evaluation.replay import (
     SIMPLE,
     UNTRAINED,
@@ -32,6 +32,7 @@ from offbeat.evaluation.replay import (
 from offbeat.files import new_directory, write_json
 from offbeat.fleet.shards import Shard
 from offbeat.fleet.stored import read_parts, write_parts
+from offbeat.fleet.work import each_asset
 from offbeat.lineage import asset_hash
 from offbeat.params import CalibrateParams, Params, PrepareParams, PrepareSection
 from offbeat.preparation import Lesson, Prepared, Survey, laid_end_to_end, lesson_of, prepare_asset, survey
@@ -48,8 +49,6 @@ LOOKED_AT = 9  # assets of a group, evenly spread, of which most say what all mu
 SAMPLED = 100  # assets of a group, evenly spread, by whose rhythm a window is chosen
 MOST_LEARNT = 1 << 28  # scaled readings of a group that a network learns from, 1 GiB; more assets are thinned evenly
 _One = TypeVar("_One")
-_Asset = TypeVar("_Asset", AssetFiles, Series, Survey)
-_Found = TypeVar("_Found")
 Failures = dict[str, str]  # asset to reason
 Thresholds = Mapping[str, Mapping[str, Threshold]]  # method to asset to threshold
 
@@ -116,7 +115,7 @@ def look(params: Params, group: Group) -> Like:
     ReadingsError, ParamsError
         If none can be read, or the parameters do not fit.
     """
-    series, failures = _each(_some(group.assets, LOOKED_AT), lambda one: _read(params.prepare, one))
+    series, failures = each_asset(_some(group.assets, LOOKED_AT), lambda one: _read(params.prepare, one))
     if not series:
         raise ReadingsError(f"{group}: none of {len(failures)} machines can be read, such as: {min(failures.values())}")
     kinds = [_kind(one) for one in series.values()]
@@ -124,7 +123,7 @@ def look(params: Params, group: Group) -> Like:
     first = next(one for one in series.values() if _kind(one) == usual)
     params, sample = params.for_channels(first.n_channels), [first]
     if params.prepare.window_size is None:
-        more, _ = _each(_some(group.assets, SAMPLED), lambda one: _read_like(params.prepare, first, one))
+        more, _ = each_asset(_some(group.assets, SAMPLED), lambda one: _read_like(params.prepare, first, one))
         sample = list(more.values())
     folder = read_tables(group.root, sample, others={one.asset for one in group.assets})
     window, notes = choose_window(folder, params.prepare)
@@ -134,9 +133,9 @@ def look(params: Params, group: Group) -> Like:
 
 def prepare_shard(root: Path, like: Like, everyone: frozenset[str], shard: Shard, path: Path) -> None:
     """Read the assets of a shard and survey them: light, what their group is asked for; heavy, the surveys."""
-    series, failures = _each(shard.assets, lambda one: _read_like(like.prepare, like.kind, one))
+    series, failures = each_asset(shard.assets, lambda one: _read_like(like.prepare, like.kind, one))
     folder = read_tables(root, list(series.values()), others=everyone)
-    surveys, more = _each(series.values(), lambda one: survey(one, folder, like.prepare))
+    surveys, more = each_asset(series.values(), lambda one: survey(one, folder, like.prepare))
     light = {name: (asset_hash(one), one.measured) for name, one in surveys.items()}
     write_parts(path, (light, failures | more), list(surveys.values()))
 
@@ -170,7 +169,7 @@ def train_group(common: Common, prepared: Sequence[Path]) -> None:
 def calibrate_shard(common: Common, prepared: Path, path: Path) -> None:
     """Score the calibration spans of a shard: light, why some assets have no evidence; heavy, the evidence."""
     detector = common.around(GRAPH)
-    found, failures = _each(read_parts(prepared)[1], lambda one: _evidence(detector, common.prepared(one)))
+    found, failures = each_asset(read_parts(prepared)[1], lambda one: _evidence(detector, common.prepared(one)))
     write_parts(path, failures, list(found.values()))
 
 
@@ -223,7 +222,7 @@ def _lessons(common: Common, prepared: Sequence[Path]) -> list[Lesson]:
     """Return the lessons of all assets that have one; of some, evenly spread, where all would be too much."""
     lessons: list[Lesson] = []
     for path in prepared:
-        ready, _ = _each(read_parts(path)[1], common.prepared)
+        ready, _ = each_asset(read_parts(path)[1], common.prepared)
         for one in ready.values():
             lesson = lesson_of(one, common.like.params.train.calendar)
             lessons.append(replace(lesson, values=lesson.values.copy()))  # without what the view would keep
@@ -253,16 +252,3 @@ def _kind(series: Series) -> tuple[frozenset[str], int, bool]:
 def _some(things: Sequence[_One], n: int) -> list[_One]:
     """Return at most `n` things, evenly spread, the first among them."""
     return [things[place] for place in np.unique(np.linspace(0, len(things) - 1, n).astype(int)).tolist()]
-
-
-def _each(things: Iterable[_Asset], work: Callable[[_Asset], _Found]) -> tuple[dict[str, _Found], Failures]:
-    """Return what `work` makes of each asset's thing, and why of some it makes nothing."""
-    found: dict[str, _Found] = {}
-    failures: Failures = {}
-    for thing in things:
-        asset = thing.series.asset if isinstance(thing, Survey) else thing.asset
-        try:
-            found[asset] = work(thing)
-        except OffbeatError as error:
-            failures[asset] = " ".join(str(error).split())
-    return found, failures
