@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import fleet_works as works
 import pytest
 
-from offbeat.errors import ParamsError
+from offbeat.errors import OffbeatError, ParamsError
 from offbeat.fleet.engine import Engine, Failure, engine_of
 
 
@@ -94,6 +95,13 @@ def test_the_results_do_not_pile_up() -> None:
     for _ in in_several().run(works.large, range(200)):
         pass
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB, of 200 MB that were sent
+
+
+def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "offbeat.fleet.ray_engine", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(OffbeatError, match=r"pip install 'offbeat\[ray\]'"), engine_of("ray"):
+        pass
 
 
 @pytest.mark.parametrize(("name", "workers", "message"), [("spark", None, "local and ray"), ("local", 0, "at least 1")])

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import fleet_driver as driver
 import fleet_works as works
-import psutil
 import pytest
 
 from offbeat.errors import OffbeatError
@@ -131,28 +126,4 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> N
 
 
 def test_a_killed_run_leaves_no_process_and_is_taken_up_where_it_stood(tmp_path: Path) -> None:
-    check_killed_driver("local", tmp_path, within_s=30)
-
-
-def check_killed_driver(engine: str, folder: Path, *, within_s: float) -> None:
-    """Kill a run in the middle; see its processes end and a rerun make the rest, once."""
-    (folder / "readings.csv").write_text("timestamp,flow\n")
-    command = [sys.executable, driver.__file__, engine, str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout:
-        for _ in range(3):
-            assert process.stdout.readline()
-        others = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert len(others) >= 2
-    assert psutil.wait_procs(others, timeout=within_s)[1] == []
-    there = {path.name.rsplit("-", 1)[0] for path in (folder / "results").glob("*.txt")}
-    assert 3 <= len(there) < 10
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 10
-    times = Counter(line.split()[1] for line in (folder / "log.txt").read_text().splitlines())
-    assert len(times) == 10
-    assert all(times[name] == 1 for name in there)
-    assert len(list((folder / "results").iterdir())) == 10 + 1  # the lock
+    driver.check_killed_driver("local", tmp_path, within_s=30)

@@ -76,8 +76,12 @@ def engine_of(name: str = "local", *, workers: int | None = None) -> Iterator[En
 
         yield Local(workers or n_processors())
     elif name == "ray":
-        from offbeat.fleet.ray_engine import ray_engine  # here, for it needs an extra
-
+        try:
+            from offbeat.fleet.ray_engine import ray_engine
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] != "ray":
+                raise
+            raise OffbeatError("engine=ray: Ray is not installed here: pip install 'offbeat[ray]'") from error
         with ray_engine(workers) as engine:
             yield engine
     else:
