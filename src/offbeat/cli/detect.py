@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offbeat.cli.bars import shown
-from offbeat.cli.inputs import Change, ParamsFile, files_of, params_of, read
+from offbeat.cli.inputs import Change, EngineName, ParamsFile, Where, Workers, files_of, params_of, told_failures
 from offbeat.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -19,28 +19,46 @@ if TYPE_CHECKING:
     from offbeat.readings.assets import AssetFiles
 
 
+Readings = Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")]
+ModelFolder = Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")]
+
+
 def score(
-    readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
-    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
-    out: Annotated[Path | None, typer.Option(help="Write scores here, .csv or .parquet.")] = None,
+    readings: Readings,
+    model: ModelFolder,
+    out: Annotated[Path | None, typer.Option(help="Write scores here, .csv or .parquet, or into a folder.")] = None,
+    engine: Where = EngineName.local,
+    workers: Workers = None,
 ) -> None:
     """Score readings and print the events.
 
     When, how long, how strong and which channels; --out writes a score for every timestep. A large Parquet file whose
     time column is of a type for times is read, scored and written piece by piece, so that memory does not limit it.
+    Into a folder many machines are scored at once: a file of scores for some machines each, assets.csv with a line on
+    every machine and events.csv. One that cannot be scored is named there and stops no other; the exit status is 1
+    then. What an earlier call left there, of the same readings and model, is not done again.
     """
-    from offbeat.detection.detector import Detector
+    from offbeat.fleet.scoring import is_folder
+
+    if out is not None and is_folder(out):
+        _score_into(out, readings, model, engine, workers)
+        return
+    if engine is not EngineName.local or workers is not None:
+        raise ParamsError("--engine and --workers score many machines at once into a folder: give a folder to --out")
+    from offbeat.detection.fleet import Fleet
     from offbeat.reporting import check_out, events_table, written
 
     if out is not None:
         check_out(out, readings)
-    files = files_of(readings)
-    detector = Detector.load(model)
+    files, fleet = files_of(readings), Fleet.load(model)
+    detectors = [fleet.detector_of(one.asset) for one in files]
+    if out is not None and len({detector.channels for detector in detectors}) > 1:
+        raise ParamsError("machines of several groups have different channels: give a folder to --out")
     n_scores = 0
 
     def scored(report: Report) -> Iterator[ScoreResult]:
         nonlocal n_scores
-        for result in _results(detector, files, report):
+        for result in _results(detectors, files, report):
             n_scores += len(result.scores)
             yield result
 
@@ -51,61 +69,80 @@ def score(
         typer.echo(f"Wrote {n_scores} scores to {out}")
 
 
-def _results(detector: Detector, files: list[AssetFiles], report: Report) -> Iterator[ScoreResult]:
+def _results(detectors: list[Detector], files: list[AssetFiles], report: Report) -> Iterator[ScoreResult]:
     """Yield the results of successive timesteps of each machine."""
     from offbeat.detection.reading import read_pieces
     from offbeat.progress import Step
 
-    for one in files:
-        detector.check_asset(one.asset)  # of all of them, before the work
-    for one in files:
+    for detector, one in zip(detectors, files, strict=True):
         report(Step(f"reading {one.name}"))
         pieces, n_timesteps = read_pieces(detector, one)
         yield from detector.score_pieces(one.asset, pieces, n_timesteps=n_timesteps, report=report)
 
 
+def _score_into(out: Path, readings: list[Path], model: Path, engine: EngineName, workers: int | None) -> None:
+    from offbeat.fleet.engine import engine_of
+    from offbeat.fleet.scoring import ASSETS, score_into
+    from offbeat.reporting import check_folder
+
+    check_folder(out, readings)
+    files = files_of(readings)
+    with shown() as report, engine_of(engine, workers=workers) as running:
+        counts = score_into(out, model, files, running, report=report)
+    typer.echo(counts.words())
+    typer.echo(f"Wrote {out}: scores/, assets.csv with a line on every machine, events.csv")
+    told_failures(counts.reasons, counts.n_failed, "scored", f"; {out / ASSETS} names them")
+
+
 def calibrate(
     readings: Annotated[list[Path], typer.Argument(help="Normal readings: a folder, or files, one a machine.")],
-    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    model: ModelFolder,
     out: Annotated[Path, typer.Option(help="Where the calibrated detector goes; may be the same folder.")],
     change: Change = None,
+    group: Annotated[str, typer.Option(help="Group of the new machines, where no groups.yaml says it.")] = "",
+    engine: Where = EngineName.local,
+    workers: Workers = None,
 ) -> None:
     """Give a detector thresholds from normal readings.
 
     For a machine that it never saw, or for another budget, such as -S calibrate.false_alarms_per_week=0.5; without
     training. What labels.csv, exclude.csv and alarms.csv of the folder name is left out; the methods labelled and
-    gaussian_epsilon look at the events in labels.csv.
+    gaussian_epsilon look at the events in labels.csv. A machine that cannot be calibrated is named, keeps what it had
+    and stops no other; the exit status is 1 then.
     """
-    from offbeat.detection.detector import Detector
-    from offbeat.detection.reading import read_for
-    from offbeat.detection.storage import check_directory
+    from dataclasses import replace
+
+    from offbeat.fleet.calibrating import calibrate_assets
+    from offbeat.fleet.engine import engine_of
     from offbeat.params import parse_changes
-    from offbeat.progress import counted
     from offbeat.reporting import threshold_lines
 
-    check_directory(out)
     changes = parse_changes(change or [])
     if set(changes) - {"calibrate"}:
         raise ParamsError(f"only parameters of calibrate can change without training, got {', '.join(changes)}")
-    detector = Detector.load(model)
-    with shown() as report:
-        folder = read_for(
-            detector, lambda period: read(readings, period, detector.max_gap, report), lambda found: found.series
+    files = [replace(one, group=one.group or group) for one in files_of(readings)]
+    root = readings[0] if readings[0].is_dir() else None
+    with shown() as report, engine_of(engine, workers=workers) as running:
+        done = calibrate_assets(
+            model, files, out, running, root=root, changes=changes.get("calibrate", {}), report=report
         )
-        for series in counted(folder.series, report, "calibrating", "machines"):
-            labelled, excluded, doubtful = folder.masks(series)
-            known = ~(excluded | doubtful)
-            detector.calibrate(series, normal=known, labelled=labelled & known, **changes.get("calibrate", {}))
-    detector.save(out)
-    typer.echo("\n".join([*folder.notes, *threshold_lines(detector, [series.asset for series in folder.series])]))
+    if done.notes:
+        typer.echo("\n".join(done.notes))
+    for name, detector in done.fleet.groups.items():
+        typer.echo(
+            "\n".join(threshold_lines(detector, [asset for asset, place in done.assets.items() if place == name]))
+        )
+    told_failures(done.failures, len(done.failures), "calibrated")
 
 
 def drift(
-    readings: Annotated[list[Path], typer.Argument(help="A folder of readings, or files, one a machine.")],
-    model: Annotated[Path, typer.Option(help="A detector from `offbeat train` or artifacts/detector.")],
+    readings: Readings,
+    model: ModelFolder,
     out: Annotated[Path | None, typer.Option(help="Write drift.json, pages and the history into this folder.")] = None,
     params: ParamsFile = None,
     change: Change = None,
+    engine: Where = EngineName.local,
+    workers: Workers = None,
 ) -> None:
     """Say whether later readings are still like those that a model was made from.
 
@@ -113,21 +150,29 @@ def drift(
     Only readings after those that the model knows count, the last drift.days of them; known events and exclusions of
     the folder do not. Of a file alone they count: give the folder, so that its labels.csv and exclude.csv are read.
     """
-    from offbeat.detection.detector import Detector
-    from offbeat.drift.arrival import read_arrived
-    from offbeat.drift.check import check, report
+    import tempfile
+
+    from offbeat.detection.fleet import Fleet
+    from offbeat.drift.check import report
+    from offbeat.fleet.drifting import check_fleet
+    from offbeat.fleet.engine import engine_of
+    from offbeat.fleet.work import Work
     from offbeat.reporting import check_folder
 
     section = params_of(params, change or []).drift
     if out is not None:
         check_folder(out, readings)
-    detector = Detector.load(model)
-    with shown() as progress:
-        found = check(detector, read_arrived(detector, readings, progress), section, progress)
-    typer.echo(report(found))
+    files, root = files_of(readings), readings[0] if readings[0].is_dir() else None
+    with shown() as progress, engine_of(engine, workers=workers) as running, tempfile.TemporaryDirectory() as scratch:
+        work = Work(Path(scratch) / "drift", running, progress)
+        verdicts = check_fleet(model, files, section, work, root=root)
+    for name, found in verdicts.items():
+        typer.echo(f"{name}\n{'=' * len(name)}\n{report(found)}\n" if name else report(found))
     if out is not None:
         from offbeat.drift.page import write_pages
 
-        with shown() as progress:
-            pages = write_pages(found, out, detector.lineage, progress)
-        typer.echo(f"\nWrote {out / 'drift.json'}{f' and {pages[0]}' if pages else ''}")
+        fleet = Fleet.load(model)
+        for name, found in verdicts.items():
+            with shown() as progress:
+                pages = write_pages(found, out / name, fleet.groups[name].lineage, progress)
+            typer.echo(f"\nWrote {out / name / 'drift.json'}{f' and {pages[0]}' if pages else ''}")

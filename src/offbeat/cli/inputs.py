@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from offbeat.readings.assets import AssetFiles
     from offbeat.readings.frames import Period
 
+MOST_TOLD = 5  # machines that failed; files name the others
+
+
+class EngineName(StrEnum):
+    """Where the work on many machines runs: on this one, or on Ray, of which RAY_ADDRESS names a cluster."""
+
+    local = "local"
+    ray = "ray"
+
+
 Root = Annotated[
     Path,
     typer.Option(help="The project's folder.", exists=True, file_okay=False, envvar="OFFBEAT_ROOT", show_default="."),
@@ -25,6 +36,10 @@ Root = Annotated[
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="A params.yaml; the packaged one by default.")]
 Change = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="A parameter, such as train.epochs=3; may be given again.")
+]
+Where = Annotated[EngineName, typer.Option("--engine", help="Where the work on many machines runs; ray is an extra.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes at work at once; by default one for each processor.")
 ]
 
 
@@ -63,6 +78,19 @@ def files_of(paths: list[Path]) -> list[AssetFiles]:
         if path.is_dir():
             raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
     return [AssetFiles.of(path) for path in paths]
+
+
+def told_failures(reasons: Mapping[str, str], n: int, what: str, where: str = "") -> None:
+    """Say of `n` machines that failed why, the first few of them, and end with status 1; if none did, do nothing."""
+    from offbeat.readings.messages import count
+
+    if not n:
+        return
+    told = list(reasons.items())[:MOST_TOLD]
+    more = [f"  and {n - len(told)} more"] if n > len(told) else []
+    lines = [f"{count(n, 'machine')} could not be {what}{where}:", *(f"  {name}: {why}" for name, why in told), *more]
+    typer.echo("\n".join(lines), err=True)
+    raise typer.Exit(1)
 
 
 @contextmanager

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from offbeat.cli.bars import shown
-from offbeat.cli.inputs import Change, ParamsFile, Root, native_chatter_muted, params_of, read
+from offbeat.cli.inputs import (
+    Change,
+    EngineName,
+    ParamsFile,
+    Root,
+    Where,
+    Workers,
+    files_of,
+    native_chatter_muted,
+    params_of,
+    read,
+    told_failures,
+)
+
+if TYPE_CHECKING:
+    from offbeat.params import Params
+    from offbeat.readings.assets import AssetFiles
 
 
 class Stage(StrEnum):
@@ -56,12 +72,46 @@ def train(
     out: Annotated[Path, typer.Option(help="Where the detector goes.")],
     params: ParamsFile = None,
     change: Change = None,
+    engine: Where = EngineName.local,
+    workers: Workers = None,
 ) -> None:
     """Learn from readings and save a detector.
 
     Trains on the first part of each machine's readings, calibrates on the next, and tells how good the detector is
-    on the last.
+    on the last. A fleet, that is a folder in groups or of more than 100 machines, or with --engine or --workers any
+    folder, is worked on some machines at a time, with a model for each group: assets.csv and evaluation.json tell how
+    good each is, in place of a page with pictures. A machine that cannot be learnt from is named and stops no other;
+    the exit status is 1 then. After a kill, the same call goes on.
     """
+    from offbeat.fleet.shards import SHARD_SIZE
+
+    files = files_of(readings)
+    if readings[0].is_dir() and (
+        engine is not EngineName.local or workers is not None or files[0].group or len(files) > SHARD_SIZE
+    ):
+        _train_fleet(readings[0], files, out, params_of(params, change or []), engine, workers)
+    else:
+        _train(readings, out, params_of(params, change or []))
+
+
+def _train_fleet(
+    root: Path, files: list[AssetFiles], out: Path, params: Params, engine: EngineName, workers: int | None
+) -> None:
+    from offbeat.fleet.engine import engine_of
+    from offbeat.fleet.learning import learn_fleet
+    from offbeat.fleet.summary import fleet_summary
+    from offbeat.training import load_trainer
+
+    with native_chatter_muted():
+        load_trainer()  # so that what is missing is told at once
+    with shown() as report, engine_of(engine, workers=workers) as running:
+        learnt = learn_fleet(root, files, params, out, running, report=report)
+    typer.echo("\n".join(fleet_summary(learnt)))
+    typer.echo(f"Saved the model to {out}; use it: offbeat score READINGS --model {out} --out SCORES")
+    told_failures(learnt.failures, len(learnt.failures), "learnt from", f"; {out / 'assets.csv'} names them")
+
+
+def _train(readings: list[Path], out: Path, loaded: Params) -> None:
     from offbeat.detection.storage import REPORT, check_directory
     from offbeat.evaluation.replay import replay_fleet, score_fleet
     from offbeat.evaluation.report import Evaluated, write_report
@@ -69,7 +119,6 @@ def train(
     from offbeat.summary import all_doubts, fit_summary
     from offbeat.training import fit_fleet, load_trainer
 
-    loaded = params_of(params, change or [])
     check_directory(out)
     with shown() as report:
         folder = read(readings, loaded.prepare.period, loaded.prepare.max_gap, report)

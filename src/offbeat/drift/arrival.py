@@ -5,7 +5,7 @@ A file that no longer fits the model is what the check is there to tell, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,18 +45,30 @@ def read_arrived(detector: Detector, paths: Sequence[Path], report: Report = sil
             )
     folder = paths[0] if paths[0].is_dir() else None
     files = asset_files(folder) if folder else [AssetFiles.of(path) for path in paths]
-    arrived = [_read(detector, one) for one in counted(files, report, "reading", "machines")]
-    if folder is None:
-        return arrived
-    return _marked([*arrived, *_gone(detector, arrived, folder)], folder, unread=detector.assets)
+    arrived = read_some(detector, counted(files, report, "reading", "machines"), folder, detector.assets)
+    return arrived if folder is None else [*arrived, *gone(detector, [one.asset for one in files], folder)]
 
 
-def _gone(detector: Detector, arrived: Sequence[Arrived], folder: Path) -> list[Arrived]:
+def read_some(
+    detector: Detector, files: Iterable[AssetFiles], folder: Path | None, others: Iterable[str]
+) -> list[Arrived]:
+    """Read some machines; what the tables of a folder, None for files without one, name is known.
+
+    Raises
+    ------
+    ReadingsError
+        If a table cannot be read, or names a machine that is neither among these nor among `others`.
+    """
+    arrived = [_read(detector, one) for one in files]
+    return arrived if folder is None else _marked(arrived, folder, unread=others)
+
+
+def gone(detector: Detector, names: Collection[str], folder: Path) -> list[Arrived]:
     """Return the machines of the model that have no file any more; none where the folder is of other machines."""
     known = {name for name, one in detector.assets.items() if one.reference is not None}
-    names = {one.asset for one in arrived}
     problem = f"there is no file of it in {folder.name} any more"
-    return [Arrived(name, None, problem=problem) for name in detector.assets if name in known - names and known & names]
+    lost = known - {*names}
+    return [Arrived(name, None, problem=problem) for name in detector.assets if name in lost and len(lost) < len(known)]
 
 
 def _read(detector: Detector, one: AssetFiles) -> Arrived:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from offbeat.detection.detector import Detector
 from offbeat.drift.figures import Compared, Limits, asset_drift
@@ -73,28 +73,50 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams, r
     ModelError
         If the detector carries no reference of any of the machines.
     """
-    references = {name: one.reference for name, one in detector.assets.items() if one.reference is not None}
-    if not any(one.asset in references for one in arrived):
+    check_known(detector, [one.asset for one in arrived])
+    now = newest(arrived)
+    found = [compare(detector, one, now, params) for one in counted(arrived, report, "comparing", "machines")]
+    return verdict_of(detector, found, params)
+
+
+def check_known(detector: Detector, assets: Iterable[str]) -> None:
+    """Raise ModelError if the detector carries no reference of any of the machines."""
+    known = (detector.assets[name] for name in assets if name in detector.assets)
+    if not any(one.reference is not None for one in known):
         raise ModelError(
             "the model carries no reference of these machines to compare with: it does not know them, or was made by "
             "an earlier version or from too few readings; train it again (make run, or offbeat train), with more"
         )
-    now = max((int(one.series.stamps[-1]) for one in arrived if one.series is not None), default=0)
-    periods: list[Period] = []
-    verdicts: dict[str, AssetDrift] = {}
-    for one in counted(arrived, report, "comparing", "machines"):
-        reference = references.get(one.asset)
-        if reference is None:
-            verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, (_unknown(detector, one.asset),))
-        elif one.series is None:
-            verdicts[one.asset] = AssetDrift(one.asset, RECORDING, (one.problem,))
-        elif isinstance(period := period_of(detector, one, reference, now, params), str):
-            verdicts[one.asset] = AssetDrift(one.asset, UNKNOWN, (period,))
-        else:
-            periods.append(period)
+
+
+def newest(arrived: Iterable[Arrived]) -> int:
+    """Return the stamp of the newest reading of all machines, 0 where there is none."""
+    return max((int(one.series.stamps[-1]) for one in arrived if one.series is not None), default=0)
+
+
+def compare(detector: Detector, arrived: Arrived, now: int, params: DriftParams) -> Period | AssetDrift:
+    """Return the later readings of one machine in chunks, or what is to be said of it where they cannot be compared.
+
+    `now` is as `newest` returns it. The readings themselves are not kept.
+    """
+    known = detector.assets.get(arrived.asset)
+    reference = None if known is None else known.reference
+    if reference is None:
+        return AssetDrift(arrived.asset, UNKNOWN, (_unknown(detector, arrived.asset),))
+    if arrived.series is None:
+        return AssetDrift(arrived.asset, RECORDING, (arrived.problem,))
+    period = period_of(detector, arrived, reference, now, params)
+    if isinstance(period, str):
+        return AssetDrift(arrived.asset, UNKNOWN, (period,))
+    return replace(period, arrived=replace(arrived, series=None, known=None))
+
+
+def verdict_of(detector: Detector, compared: Sequence[Period | AssetDrift], params: DriftParams) -> Drift:
+    """Return the verdict on all machines of a detector, from what `compare` says of each."""
+    periods = [one for one in compared if isinstance(one, Period)]
     judged = _judged(detector, periods, params)
-    verdicts |= {one.asset: one for one, _ in judged}
-    assets = tuple(verdicts[one.asset] for one in arrived)
+    verdicts = {one.asset: one for one, _ in judged}
+    assets = tuple(verdicts[one.arrived.asset] if isinstance(one, Period) else one for one in compared)
     worst = min((one.verdict for one in assets), key=list(VERDICTS).index)
     return Drift(worst, assets, {one.asset: compared for one, compared in judged})
 

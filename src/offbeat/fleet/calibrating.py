@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from offbeat.fleet.engine import Engine
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Shard, shards_of
 from offbeat.fleet.stored import read_light, write_parts
-from offbeat.fleet.work import Work, each_asset, group_of, hash_of, tables_hash
+from offbeat.fleet.work import Work, each_asset, group_of, hash_of, placed, tables_hash
 from offbeat.progress import Report, silent
 from offbeat.readings.assets import AssetFiles
 from offbeat.readings.folder import Folder, read_tables
@@ -33,7 +33,7 @@ CALIBRATED = "calibrated"  # folder of the work
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What all assets are calibrated with: the model's folder and checksum, that of readings for its tables, changes."""
+    """What all assets are calibrated with; `root` is the folder of the tables, `everyone` whom these may name."""
 
     model: Path
     checksum: str
@@ -61,7 +61,7 @@ def calibrate_assets(
     *,
     root: Path | None,
     changes: Mapping[str, Any],
-    shard_size: int,
+    shard_size: int | None = None,
     report: Report = silent,
 ) -> Calibrated:
     """Calibrate a model for the assets of some readings, and save it.
@@ -79,8 +79,8 @@ def calibrate_assets(
         Folder whose labels, exclusions and alarms are left out.
     changes : mapping
         As for `Detector.calibrate`.
-    shard_size : int
-        Assets that are worked on in one go.
+    shard_size : int, optional
+        Assets that are worked on in one go; as `shards_of` by default.
     report : callable, optional
         Takes each `Step`, in assets.
 
@@ -91,16 +91,12 @@ def calibrate_assets(
     """
     check_model_directory(out)
     fleet, work = Fleet.load(model), Work(out, engine, report)
-    placed: list[AssetFiles] = []
-    for one in assets:
-        try:
-            placed.append(replace(one, group=fleet.place_of(one.asset, one.group)))
-        except OffbeatError as error:
-            work.fail([one], str(error))
+    known, strangers = placed(fleet, assets)
+    work.failures |= {one.asset: reason for one, reason in strangers.items()}
     scales = {name: detector.usual_scale() for name, detector in fleet.groups.items()}
     everyone = frozenset(one.asset for one in assets)
     given = Given(model, model_checksum(model), root, everyone, changes, scales)
-    shards = shards_of(placed, shard_size)
+    shards = shards_of(known, shard_size)
     settings = hash_of(given.checksum, json.dumps(dict(changes), sort_keys=True), tables_hash(root))
     made = work.each(CALIBRATED, "calibrating", partial(_calibrate_shard, given), shards, settings)
     done: dict[str, str] = {}

@@ -43,7 +43,7 @@ from offbeat.fleet.steps import (
 )
 from offbeat.fleet.stored import read_light, read_parts
 from offbeat.fleet.work import Work, group_of, hash_of, tables_hash
-from offbeat.lineage import lineage_of
+from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.assets import AssetFiles
@@ -82,7 +82,7 @@ def learn_fleet(
     out: Path,
     engine: Engine,
     *,
-    shard_size: int,
+    shard_size: int | None = None,
     report: Report = silent,
 ) -> Learnt:
     """Learn a model for each group of a fleet, calibrated for and evaluated on each of its assets, and save it.
@@ -98,8 +98,8 @@ def learn_fleet(
         Where the model goes; as `Fleet.save`. Beside it stands `.<name>.work` until that is done: a run after a killed
         one goes on from there.
     engine : Engine
-    shard_size : int
-        Assets that are worked on in one go.
+    shard_size : int, optional
+        Assets that are worked on in one go; as `shards_of` by default.
     report : callable, optional
         Takes each `Step`, in assets.
 

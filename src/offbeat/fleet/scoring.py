@@ -8,7 +8,7 @@ events.csv                      a row an event, in the order of the assets
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from offbeat.files import write_csv
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
+from offbeat.fleet.work import group_of, placed
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.assets import AssetFiles
 from offbeat.reporting import ScoresFile, leading, moment_text
@@ -92,14 +93,24 @@ class Counts:
     n_events: int
     reasons: Mapping[str, str]
 
+    def words(self) -> str:
+        """Return the counts in a line."""
+        events = f"{self.n_events:,} {'event' if self.n_events == 1 else 'events'}"
+        return f"{events} in {self.n_timesteps:,} timesteps of {self.n_scored:,} machines"
 
-def score_fleet_into(
+
+def is_folder(out: Path) -> bool:
+    """Whether a place for scores is that of a folder, not of a file."""
+    return out.is_dir() or not out.suffix
+
+
+def score_into(
     out: Path,
     model: Path,
     assets: Sequence[AssetFiles],
     engine: Engine,
     *,
-    shard_size: int,
+    shard_size: int | None = None,
     report: Report = silent,
 ) -> Counts:
     """Score the readings of a fleet into the folder `out`; what an earlier run has left there is not done again.
@@ -113,8 +124,8 @@ def score_fleet_into(
         Folder of a saved `Fleet`.
     assets : sequence of AssetFiles
     engine : Engine
-    shard_size : int
-        Assets that are scored in one go.
+    shard_size : int, optional
+        Assets that are scored in one go; as `shards_of` by default.
     report : callable, optional
         Takes each `Step`, in assets.
 
@@ -124,7 +135,7 @@ def score_fleet_into(
         If the model cannot be loaded, or another run writes into the same folder.
     """
     fleet = Fleet.load(model)
-    known = [replace_group(one, fleet) for one in assets]
+    known, strangers = placed(fleet, assets)
     checksum = model_checksum(model)
     del fleet
     results = Results(out / SCORES, "parquet")
@@ -137,13 +148,8 @@ def score_fleet_into(
         made[shard.name] = result
         n_done += len(shard.assets)
         report(Step("scoring", n_done, len(assets), "machines"))
-    return _write_tables(out, shards, made)
-
-
-def replace_group(one: AssetFiles, fleet: Fleet) -> AssetFiles:
-    """Return the files of an asset with the group that a model has it in; an asset that it does not know, as it is."""
-    group = fleet.group_of.get(one.asset)
-    return one if group is None else AssetFiles(one.asset, one.files, group)
+    outcomes = partial(_outcomes, shards, made, strangers)
+    return _write_tables(out, outcomes)
 
 
 def outcomes_of(path: Path) -> list[Outcome]:
@@ -154,7 +160,7 @@ def outcomes_of(path: Path) -> list[Outcome]:
 
 def _score_shard(model: Path, checksum: str, shard: Shard, path: Path) -> None:
     """Write the scores of a shard, and what became of its assets."""
-    group = shard.assets[0].group
+    group = group_of(shard)
     outcomes: list[Outcome] = []
     with ScoresFile(path) as file:
         try:
@@ -208,14 +214,14 @@ def _event_row(result: ScoreResult, event: Event) -> EventRow:
     )
 
 
-def _write_tables(out: Path, shards: Sequence[Shard], made: Mapping[str, Path | Failure]) -> Counts:
+def _write_tables(out: Path, outcomes: Callable[[], Iterator[Outcome]]) -> Counts:
     """Write assets.csv and events.csv from the files of all shards; no more than a shard's is in memory."""
     n_scored = n_failed = n_timesteps = n_events = 0
     reasons: dict[str, str] = {}
 
     def rows() -> Iterator[Sequence[object]]:
         nonlocal n_scored, n_failed, n_timesteps
-        for one in _outcomes(shards, made):
+        for one in outcomes():
             n_timesteps += one.n_timesteps
             n_scored += one.state == SCORED
             if one.state == FAILED:
@@ -226,7 +232,7 @@ def _write_tables(out: Path, shards: Sequence[Shard], made: Mapping[str, Path | 
 
     def events() -> Iterator[Sequence[object]]:
         nonlocal n_events
-        for one in _outcomes(shards, made):
+        for one in outcomes():
             for event in one.events:
                 n_events += 1
                 yield one.asset, one.group, *(_cell(value) for value in vars(event).values())
@@ -236,13 +242,16 @@ def _write_tables(out: Path, shards: Sequence[Shard], made: Mapping[str, Path | 
     return Counts(n_scored, n_failed, n_timesteps, n_events, reasons)
 
 
-def _outcomes(shards: Iterable[Shard], made: Mapping[str, Path | Failure]) -> Iterator[Outcome]:
+def _outcomes(
+    shards: Iterable[Shard], made: Mapping[str, Path | Failure], strangers: Mapping[AssetFiles, str]
+) -> Iterator[Outcome]:
     for shard in shards:
         result = made[shard.name]
         if isinstance(result, Failure):
             yield from (Outcome(one.asset, one.group, reason=result.reason) for one in shard.assets)
         else:
             yield from outcomes_of(result)
+    yield from (Outcome(one.asset, one.group, reason=reason) for one, reason in strangers.items())
 
 
 def _cell(value: object) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ from offbeat.fleet.engine import Engine, Failure
 from offbeat.locks import lock_file
 from offbeat.readings.assets import AssetFiles
 
+SHARD_SIZE = 100
+FEWEST_SHARDS = 16
 KEY_LENGTH = 16  # hexadecimal digits
 _SCRATCH = re.compile(r"\..+\.[0-9a-f]{32}\.partial")
 
@@ -43,11 +46,13 @@ class Shard:
         return self.name
 
 
-def shards_of(assets: Iterable[AssetFiles], size: int = 100) -> list[Shard]:
+def shards_of(assets: Sequence[AssetFiles], size: int | None = None) -> list[Shard]:
     """Return the assets in shards of one group each, in the order given.
 
-    Only the last shard of a group has fewer than `size`; assets that are appended change no shard but that.
+    Only the last shard of a group has fewer than `size`, by default `SHARD_SIZE`, or fewer where there are few assets,
+    so that each of some workers has some. Assets that are appended change no shard but the last of their group.
     """
+    size = size or min(SHARD_SIZE, math.ceil(len(assets) / FEWEST_SHARDS) or 1)
     groups: dict[str, list[AssetFiles]] = {}
     for asset in assets:
         groups.setdefault(asset.group, []).append(asset)

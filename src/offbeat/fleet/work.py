@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from offbeat.errors import OffbeatError
+from offbeat.detection.fleet import Fleet
+from offbeat.errors import ModelError, OffbeatError
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.shards import Results, Shard, each_shard
 from offbeat.preparation import Survey
@@ -94,3 +96,15 @@ def each_asset(things: Iterable[_Asset], work: Callable[[_Asset], _Found]) -> tu
         except OffbeatError as error:
             failures[asset] = " ".join(str(error).split())
     return found, failures
+
+
+def placed(fleet: Fleet, assets: Iterable[AssetFiles]) -> tuple[list[AssetFiles], dict[AssetFiles, str]]:
+    """Return the assets with the group that a model has them in, and why some are in none."""
+    found: list[AssetFiles] = []
+    strangers: dict[AssetFiles, str] = {}
+    for one in assets:
+        try:
+            found.append(replace(one, group=fleet.place_of(one.asset, one.group)))
+        except ModelError as error:
+            strangers[one] = str(error)
+    return found, strangers
