@@ -42,6 +42,11 @@ class Threshold:
     promised_alarm_rate: float | None
     warning: str = ""
 
+    @property
+    def maturity(self) -> str:
+        """`calibrated` where the asset's own readings carry the promise, else `provisional`; the warning says why."""
+        return "provisional" if self.warning else "calibrated"
+
 
 class Maxima:
     """Highest scores of independent blocks (n,), put in order once: those of a group are asked for each of its assets.
