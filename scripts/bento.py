@@ -50,7 +50,7 @@ def main() -> int:
         model = Registry(ROOT / "registry").champion()
         if model is None:
             raise ModelError("there is no champion to pack: make run, or offbeat promote a model")
-        model.load()
+        model.load_fleet()
     except OffbeatError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -104,7 +104,7 @@ def test_a_champion_of_another_version_does_not_stand_in_the_way_of_its_successo
     decide(project, registry, reason="a test")
     promote_another(project, registry)
     directory = registry.model("2").directory / "detector"
-    card = (directory / "detector.json").read_text().replace('"format": 2', '"format": 1')
+    card = (directory / "detector.json").read_text().replace('"format": 3', '"format": 1')
     (directory / "detector.json").write_text(card)
     names = ("model.onnx", "reference.npz", "detector.json")
     sums = {name: sha256((directory / name).read_bytes()).hexdigest() for name in names}

@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.errors import FormatError, ModelError
 from offbeat.evaluation.gate import Verdict, gate
 from offbeat.evaluation.ground import Champion, learnt_until
@@ -28,7 +29,7 @@ from offbeat.progress import Report, silent
 from offbeat.readings.assets import asset_files
 from offbeat.readings.folder import read_folder
 from offbeat.readings.messages import count
-from offbeat.readings.moments import moment_json
+from offbeat.readings.moments import moment_json, moment_of
 from offbeat.readings.spans import SPAN_FILES, Span, read_spans
 from offbeat.readings.tables import read_csv
 from offbeat.registry import Model, Registry
@@ -104,6 +105,38 @@ def promote_by_hand(registry: Registry, version: str, *, by: str, why: str, over
         raise ModelError(f"model {version}: {objection}: to promote it all the same, say so with --override and --why")
     registry.promote(version, by=by, why=why or ("against the gate" if override else "by hand"))
     return f"model {version} is the champion"
+
+
+def promote_folder(registry: Registry, folder: Path, *, by: str, why: str) -> str:
+    """Register a model that `offbeat train` wrote, of one group or several, and make it champion; return what to tell.
+
+    No gate judges it. What it has seen of each asset its references say.
+
+    Raises
+    ------
+    ModelError
+        If a file of it is missing or damaged.
+    """
+    fleet = Fleet.load(folder)
+    seen = {
+        asset: moment_json(moment_of(known.reference.until, detector.is_time))
+        for detector in fleet.groups.values()
+        for asset, known in sorted(detector.assets.items())
+        if known.reference is not None
+    }
+    card = {
+        "reason": f"registered by {by}",
+        "parent": None,
+        "against": None,
+        "lineage": {group: dict(detector.lineage) for group, detector in sorted(fleet.groups.items())},
+        **dict.fromkeys(("trained_until", "learnt_until", "scores_from"), seen),
+    }
+    version = registry.register(folder, card).version
+    registry.promote(version, by=by, why=why or "registered by hand, without a gate")
+    return (
+        f"model {version} is the champion: {folder}, {count(len(fleet.group_of), 'asset')} in "
+        f"{count(len(fleet.groups), 'group')}"
+    )
 
 
 def recalibrate_champion(root: Path, store: Store, *, by: str) -> list[str]:

@@ -3,7 +3,7 @@
 A model is written once and never changed; who serves is one small file, replaced in one step. So a reader sees the old
 champion or the new one, whole, and a rollback moves no model.
 
-registry/models/<version>/detector/     as Detector.save writes it
+registry/models/<version>/detector/     as Fleet.save writes it: a detector, or one for each group
 registry/models/<version>/card.json     version, registered, the detector's checksums, and what the caller adds
 registry/models/<version>/lineage/      dvc.lock, data.dvc, start.dvc, params.yaml: what makes the model again
 registry/champion.json                  the champion's version, and every change with when, by whom and why
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.detection.storage import CHECKSUMS
 from offbeat.errors import ModelError
 from offbeat.files import new_directory, write_json
@@ -38,26 +39,42 @@ class Model:
     card: Mapping[str, Any]
 
     def load(self) -> Detector:
-        """Return its detector, every file checked.
+        """Return the detector of a model of one group, every file checked.
+
+        Raises
+        ------
+        ModelError
+            As `load_fleet`, or if it has several groups.
+        """
+        fleet = self.load_fleet()
+        if len(fleet.groups) > 1:
+            raise ModelError(
+                f"model {self.version} has {len(fleet.groups)} groups ({', '.join(sorted(fleet.groups))}): it is served, "
+                "but the flows, the gate, drift and recalibration work with one: promote a model of one group there"
+            )
+        return next(iter(fleet.groups.values()))
+
+    def load_fleet(self) -> Fleet:
+        """Return the detectors of its groups, every file checked.
 
         Raises
         ------
         ModelError
             If a file is missing, damaged or not the one that was registered.
         """
-        detector = Detector.load(self.directory / "detector")
+        fleet = Fleet.load(self.directory / "detector")
         if _checksums(self.directory / "detector") != self.card["checksums"]:
             raise ModelError(
                 f"{self.directory / 'detector'}: not the detector that was registered as version {self.version}: "
                 "restore the folder"
             )
-        return detector
+        return fleet
 
     @property
     def damage(self) -> str:
         """Why it cannot be loaded; empty if it is whole."""
         try:
-            self.load()
+            self.load_fleet()
         except ModelError as error:
             return str(error)
         return ""
@@ -96,7 +113,7 @@ class Registry:
         Parameters
         ----------
         detector_directory : Path
-            As `Detector.save` wrote it.
+            As `Detector.save` or `Fleet.save` wrote it.
         card : mapping
             What JSON can hold. `roster` shows `verdict`, the `Verdict` of the gate as a mapping.
         files : sequence of Path
@@ -121,7 +138,7 @@ class Registry:
                     _copy(file, scratch / "lineage" / file.name)
                 own = {"version": version, "registered": _now(), "checksums": _checksums(detector_directory)}
                 write_json(scratch / "card.json", {**card, **own})
-                Model(version, scratch, own).load()
+                Model(version, scratch, own).load_fleet()
             return self.model(version)
 
     def find(self, detector_directory: Path) -> Model | None:
@@ -200,7 +217,7 @@ class Registry:
         """
         with self._locked():
             model = self.model(version)
-            model.load()
+            model.load_fleet()
             state = self._state()
             if instead_of not in (ANY, state["champion"]):
                 raise ModelError(

@@ -49,9 +49,9 @@ def events_table(results: Iterable[ScoreResult]) -> str:
 
 
 def threshold_lines(detector: Detector, assets: Sequence[str]) -> list[str]:
-    """Return a line an asset: its threshold; and a line for each whose promise is weaker than the budget."""
+    """Return a line an asset: its threshold; and a line for each that is provisional, which says why."""
     thresholds = {name: detector.assets[name].threshold for name in assets}
-    lines = [f"{name}: threshold {threshold.value:.3g} ({threshold.method})" for name, threshold in thresholds.items()]
+    lines = [f"{name}: threshold {t.value:.3g} ({t.method}, {t.maturity})" for name, t in thresholds.items()]
     return lines + [f"{name}: warning: {t.warning}" for name, t in thresholds.items() if t.warning]
 
 

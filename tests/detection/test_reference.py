@@ -3,9 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from offbeat.detection import storage
 from offbeat.detection.chunks import MINUTE
+from offbeat.detection.detector import Detector
 from offbeat.detection.reference import reference_of, references_from_bytes, references_to_bytes
+from offbeat.errors import ModelError
 
 
 def reference(series, normal=None, n_trained=1000, n_learnt=800):
@@ -72,3 +76,37 @@ def test_a_machine_that_is_calibrated_later_gets_a_reference(make_detector, make
     before = reference
     detector.calibrate(make_series(1400, seed=5))
     assert detector.assets["pump-1"].reference is before  # a new threshold is no new normal
+
+
+def test_a_saved_reference_is_read_where_somebody_looks_at_it(make_detector, make_series, tmp_path, monkeypatch):
+    detector = make_detector(make_series(1400)).calibrate(make_series(1400, asset="pump-2", seed=2))
+    detector.save(tmp_path / "model")
+    read = []
+    real = storage.references_from_bytes
+    monkeypatch.setattr(storage, "references_from_bytes", lambda content: read.append(content) or real(content))
+    loaded = Detector.load(tmp_path / "model")
+    loaded.score(make_series(100))
+    assert read == []
+    for asset, known in detector.assets.items():
+        np.testing.assert_allclose(
+            loaded.assets[asset].reference.chunks.statistics, known.reference.chunks.statistics, rtol=1e-6
+        )
+    assert len(read) == 1
+
+
+def test_a_reference_of_another_detector_is_not_taken_for_it(make_detector, make_series, tmp_path):
+    make_detector(make_series(1400)).save(tmp_path / "model")
+    loaded = Detector.load(tmp_path / "model")
+    make_detector(make_series(1400, seed=3)).save(tmp_path / "model")
+    with pytest.raises(ModelError, match=r"reference\.npz: another one since the detector was loaded: load it again"):
+        _ = loaded.assets["pump-1"].reference.until
+    (tmp_path / "model" / "reference.npz").unlink()
+    with pytest.raises(ModelError, match=r"reference\.npz: gone since the detector was loaded"):
+        _ = loaded.assets["pump-1"].reference.until
+
+
+def test_a_detector_may_be_saved_where_it_was_loaded(make_detector, make_series, tmp_path):
+    make_detector(make_series(1400)).save(tmp_path / "model")
+    before = (tmp_path / "model" / "reference.npz").read_bytes()
+    Detector.load(tmp_path / "model").save(tmp_path / "model")
+    assert (tmp_path / "model" / "reference.npz").read_bytes() == before

@@ -154,7 +154,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_another_format_is_refused_with_both_versions(saved):
     rewrite_card(saved, format=1)
-    with pytest.raises(ModelError, match="model: written in format 1, this version reads format 2: train it anew"):
+    with pytest.raises(ModelError, match="model: written in format 1, this version reads format 3: train it anew"):
         Detector.load(saved)
 
 

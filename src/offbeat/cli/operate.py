@@ -124,20 +124,30 @@ def models(root: Root = Path()) -> None:
 
 
 def promote(
-    version: Annotated[str, typer.Argument(help="Of `offbeat models`.")],
     by: Who,
+    version: Annotated[str | None, typer.Argument(help="Of `offbeat models`.")] = None,
     root: Root = Path(),
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Register this model first, as `offbeat train` wrote it; no gate.")
+    ] = None,
     why: Annotated[str, typer.Option(help="In a few words; kept with the model.")] = "",
     override: Annotated[bool, typer.Option("--override", help="Also against the gate.")] = False,
 ) -> None:
-    """Make a registered model the champion, which scores from now on.
+    """Make a model the champion, which scores from now on: a registered one, or one in a folder.
 
-    Against the gate's word, such as for a model that finds no more than PCA, it takes --override.
+    Against the gate's word, such as for a model that finds no more than PCA, it takes --override. A model in a folder,
+    of one group or several, no gate judges: whoever promotes it answers for it.
     """
-    from offbeat.promotion import promote_by_hand
+    from offbeat.promotion import promote_by_hand, promote_folder
     from offbeat.registry import Registry
 
-    typer.echo(promote_by_hand(Registry(root / "registry"), version, by=by, why=why, override=override))
+    registry = Registry(root / "registry")
+    if (version is None) == (folder is None):
+        raise OffbeatError("promote takes a version of `offbeat models`, or --from and the folder of a model")
+    if folder is not None:
+        typer.echo(promote_folder(registry, folder, by=by, why=why))
+    elif version is not None:
+        typer.echo(promote_by_hand(registry, version, by=by, why=why, override=override))
 
 
 def rollback(

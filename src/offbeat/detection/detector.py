@@ -6,7 +6,8 @@ Batch, stream and service score through this one class, so that they give the sa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ SCORE_KEYS = {
     "smoothing",
     "merge_gap",
 }  # of params.yaml's `calibrate`; the others choose thresholds
+MOST_NAMES = 10  # of assets in a message
 
 
 @dataclass(eq=False)
@@ -222,9 +224,8 @@ class Detector:
     def check_asset(self, asset: str) -> None:
         """Raise ModelError if an asset was never calibrated."""
         if asset not in self.assets:
-            known = ", ".join(sorted(self.assets)) or "none"
             raise ModelError(
-                f"asset '{asset}' was never calibrated (known: {known}): "
+                f"asset '{asset}' was never calibrated (known: {few_like(asset, self.assets)}): "
                 "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
             )
 
@@ -486,6 +487,14 @@ class Detector:
                 f"asset '{asset}': a window takes {self.window_size} timesteps, the longest stretch without a "
                 f"gap has {n_timesteps}: give more readings"
             )
+
+
+def few_like(name: str, known: Collection[str]) -> str:
+    """Return names in words: all, or where there are many a few that begin like one."""
+    if len(known) <= MOST_NAMES:
+        return ", ".join(sorted(known)) or "none"
+    alike = sorted(known, key=lambda one: (-len(os.path.commonprefix([one, name])), one))[:MOST_NAMES]
+    return f"{', '.join(alike)} and {len(known) - MOST_NAMES:,} more"
 
 
 def _longest_segment(series: Series) -> int:

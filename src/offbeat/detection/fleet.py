@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from offbeat.detection.detector import Detector
+from offbeat.detection.detector import Detector, few_like
 from offbeat.detection.storage import CHECKSUMS, REPORTS, check_directory, write_detector
 from offbeat.errors import ModelError
 from offbeat.files import new_directory
@@ -52,8 +52,8 @@ class Fleet:
         if len(self.groups) == 1:
             next(iter(self.groups.values())).check_asset(asset)
         raise ModelError(
-            f"asset '{asset}' was never calibrated, in none of the groups {', '.join(sorted(self.groups))}: calibrate "
-            "it in the group of its like first (offbeat calibrate)"
+            f"asset '{asset}' was never calibrated in any of {len(self.groups)} groups (known: "
+            f"{few_like(asset, self.group_of)}): calibrate it in the group of its like first (offbeat calibrate)"
         )
 
     def group(self, name: str) -> Detector:
@@ -68,7 +68,7 @@ class Fleet:
             return self.groups[name]
         if len(self.groups) == 1 and (ALONE in self.groups or name == ALONE):
             return next(iter(self.groups.values()))
-        known = ", ".join(sorted(self.groups))
+        known = few_like(name, self.groups)
         raise ModelError(
             f"the model has no group '{name}' (known: {known}): name the group as the model does, or train it"
             if name != ALONE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
 
 import numpy as np
 
@@ -82,16 +82,57 @@ def reference_of(
     return Reference(measure, chunks, trained, int(series.stamps[-1]))
 
 
+class StoredReference(Reference):
+    """A reference that is read where somebody looks at it: to score takes none.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the reference itself; asked once.
+    """
+
+    def __init__(self, read: Callable[[], Reference]) -> None:
+        vars(self)["_read"] = read
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a part that was not read yet."""
+        if name not in Reference.__dataclass_fields__:
+            raise AttributeError(name)
+        vars(self).update(vars(vars(self)["_read"]()))
+        return vars(self)[name]
+
+
 def references_to_bytes(references: Mapping[str, Reference]) -> bytes:
-    """Return the references of assets as the bytes of an .npz file, the same for the same numbers."""
-    arrays: dict[str, np.ndarray] = {"assets": np.array(json.dumps(list(references)))}
-    for place, reference in enumerate(references.values()):
-        parts = {**asdict(reference.measure), **vars(reference.chunks)}
-        parts |= {"trained": reference.trained, "until": reference.until}
-        arrays |= {f"{place}.{name}": _small(np.asarray(part)) for name, part in parts.items()}
+    """Return the references of assets of one detector as the bytes of an .npz file, the same for the same numbers.
+
+    It holds one array of each kind, of all assets one after the other, so that many cost no more than their numbers.
+    """
+    measures, chunks = ([getattr(one, part) for one in references.values()] for part in ("measure", "chunks"))
+    trained = [one.trained for one in references.values()]
+    arrays: dict[str, np.ndarray] = {
+        _ASSETS: np.array(json.dumps(list(references))),
+        "n_chunks": np.array([len(one) for one in trained], dtype=np.int64),
+        "until": np.array([one.until for one in references.values()], dtype=np.int64),
+        "trained": np.concatenate(trained),
+        **{name: np.stack([np.asarray(getattr(one, name)) for one in measures]) for name in _MEASURE},
+        **{name: _small(np.concatenate([getattr(one, name) for one in chunks])) for name in _CHUNKS},
+    }
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
+
+
+def referenced_assets(file: IO[bytes]) -> list[str]:
+    """Return the assets whose references a file holds that `references_to_bytes` gave; the rest is not read.
+
+    Raises
+    ------
+    ValueError, KeyError, OSError
+        If it is something else.
+    """
+    with np.load(file, allow_pickle=False) as arrays:
+        assets: list[str] = json.loads(str(arrays[_ASSETS]))
+    return assets
 
 
 def references_from_bytes(content: bytes) -> dict[str, Reference]:
@@ -102,14 +143,19 @@ def references_from_bytes(content: bytes) -> dict[str, Reference]:
     ValueError, KeyError
         If it is something else.
     """
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {
-            asset: _reference_from({name: arrays[f"{place}.{name}"] for name in _NAMES})
-            for place, asset in enumerate(json.loads(str(arrays["assets"])))
-        }
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    stops = np.cumsum(arrays["n_chunks"])
+    return {
+        asset: _reference_from(arrays, place, slice(int(stop - n), int(stop)))
+        for place, (asset, n, stop) in enumerate(
+            zip(json.loads(str(arrays[_ASSETS])), arrays["n_chunks"], stops, strict=True)
+        )
+    }
 
 
-_NAMES = (*Measure.__dataclass_fields__, *Chunks.__dataclass_fields__, "trained", "until")
+_ASSETS = "assets"
+_MEASURE, _CHUNKS = tuple(Measure.__dataclass_fields__), tuple(Chunks.__dataclass_fields__)
 
 
 def _small(part: np.ndarray) -> np.ndarray:
@@ -117,10 +163,17 @@ def _small(part: np.ndarray) -> np.ndarray:
     return part.astype(np.float32) if part.dtype == np.float64 and part.ndim > 1 else part
 
 
-def _reference_from(parts: Mapping[str, Any]) -> Reference:
-    wide: dict[str, Any] = {
-        name: part.astype(np.float64) if part.dtype == np.float32 else part for name, part in parts.items()
-    }
-    measure = Measure(int(wide["length"]), **{name: wide[name] for name in list(Measure.__dataclass_fields__)[1:]})
-    chunks = Chunks(**{name: wide[name] for name in Chunks.__dataclass_fields__})
-    return Reference(measure, chunks, wide["trained"], int(wide["until"]))
+def _reference_from(arrays: Mapping[str, np.ndarray], place: int, rows: slice) -> Reference:
+    """Return the reference at a place among the assets, whose chunks are those rows."""
+    measure: dict[str, Any] = {name: arrays[name][place] for name in _MEASURE}
+    chunks = {name: _wide(arrays[name][rows]) for name in _CHUNKS}
+    return Reference(
+        Measure(**{**measure, "length": int(measure["length"])}),
+        Chunks(**chunks),
+        arrays["trained"][rows],
+        int(arrays["until"][place]),
+    )
+
+
+def _wide(part: np.ndarray) -> np.ndarray:
+    return part.astype(np.float64) if part.dtype == np.float32 else part

@@ -2,7 +2,8 @@
 
 model.onnx      the network
 detector.json   channels, period, params, and each asset's numbers
-reference.npz   statistics of the readings that it was made from, for drift; absent where there were too few
+reference.npz   statistics of the readings that it was made from, for drift, which alone reads them; absent where there
+                were too few
 checksums.json  SHA-256 of the others
 report.html     of one that `offbeat train` made: how good it is; goes when another detector takes the folder
 assets.csv, evaluation.json    the same of one that was made shard by shard
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from offbeat.detection.calibration import Calibration
-from offbeat.detection.reference import Reference, references_from_bytes, references_to_bytes
+from offbeat.detection.reference import (
+    Reference,
+    StoredReference,
+    referenced_assets,
+    references_from_bytes,
+    references_to_bytes,
+)
 from offbeat.detection.runtime import Runtime
 from offbeat.detection.scaling import Scaling
 from offbeat.detection.scores import Usual
@@ -34,7 +42,7 @@ from offbeat.readings.moments import step_from_json, step_json
 if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
-FORMAT = 2
+FORMAT = 3
 MODEL, CARD, REFERENCE, CHECKSUMS = "model.onnx", "detector.json", "reference.npz", "checksums.json"
 REPORT, ASSETS, EVALUATION = "report.html", "assets.csv", "evaluation.json"
 REPORTS = (REPORT, ASSETS, EVALUATION)
@@ -79,14 +87,14 @@ def load_detector(directory: Path) -> Detector:
     """Read a detector, checking every file against its checksum."""
     from offbeat.detection.detector import Detector
 
-    files = _checked_files(directory)
+    files, sums = _checked_files(directory)
     try:
         card = json.loads(files[CARD])
         if card["format"] != FORMAT:
             raise FormatError(
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
-        references = references_from_bytes(files[REFERENCE]) if REFERENCE in files else {}
+        references = _references(directory / REFERENCE, sums[REFERENCE]) if REFERENCE in sums else {}
         step, is_time = step_from_json(card["period"])
         return Detector(
             runtime=Runtime(files[MODEL]),
@@ -126,28 +134,65 @@ def card_of(detector: Detector) -> dict[str, Any]:
     }
 
 
-def _checked_files(directory: Path) -> dict[str, bytes]:
+class _References:
+    """The references of a detector on disk, which may be many megabytes: read whole when the first is looked at."""
+
+    def __init__(self, path: Path, checksum: str) -> None:
+        self.path, self.checksum = path, checksum
+
+    def of(self, asset: str) -> Reference:
+        """Return that of one asset.
+
+        Raises
+        ------
+        ModelError
+            If the file is no longer what it was when the detector was loaded.
+        """
+        return self._all[asset]
+
+    @cached_property
+    def _all(self) -> dict[str, Reference]:
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self.path}: gone since the detector was loaded ({error}): load it again") from error
+        if hashlib.sha256(content).hexdigest() != self.checksum:
+            raise ModelError(f"{self.path}: another one since the detector was loaded: load it again")
+        return references_from_bytes(content)
+
+
+def _references(path: Path, checksum: str) -> dict[str, Reference]:
+    """Return the references of assets in a file that was checked, none of them read yet."""
+    stored = _References(path.resolve(), checksum)
+    with path.open("rb") as file:
+        return {asset: StoredReference(partial(stored.of, asset)) for asset in referenced_assets(file)}
+
+
+def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the content of the files but reference.npz, of which only the checksum is taken; and all checksums."""
     if not directory.is_dir():
         raise ModelError(f"{directory}: there is no such folder: give one that `offbeat train` has written")
     try:
         sums = json.loads((directory / CHECKSUMS).read_bytes())
-        has_reference = (isinstance(sums, dict) and REFERENCE in sums) or (directory / REFERENCE).exists()
-        names = (MODEL, CARD, REFERENCE) if has_reference else (MODEL, CARD)
-        files = {name: (directory / name).read_bytes() for name in names}
+        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD)}
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        if (isinstance(sums, dict) and REFERENCE in sums) or (directory / REFERENCE).exists():
+            with (directory / REFERENCE).open("rb") as file:
+                found[REFERENCE] = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{directory}: not a whole detector folder ({error}): restore it, or train again") from error
     except ValueError as error:
         raise ModelError(f"{directory / CHECKSUMS}: damaged ({error}): restore it, or train again") from error
-    for name, content in files.items():
-        if not isinstance(sums, dict) or sums.get(name) != hashlib.sha256(content).hexdigest():
+    for name, checksum in found.items():
+        if not isinstance(sums, dict) or sums.get(name) != checksum:
             raise ModelError(
                 f"{directory / name}: damaged (its checksum is not that in {CHECKSUMS}): restore it, or train again"
             )
-    return files
+    return files, found
 
 
 def _to_json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(content, allow_nan=False) + "\n").encode()  # laid out it would take ten times as long
 
 
 def _calibration_to(calibration: Calibration) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Threshold:
 
     @property
     def maturity(self) -> str:
-        """`calibrated` where the asset's own readings carry the promise; `provisional` where `warning` says why not."""
+        """`calibrated` where the asset's own readings carry the promise, else `provisional`; the warning says why."""
         return "provisional" if self.warning else "calibrated"
 
 

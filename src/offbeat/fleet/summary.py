@@ -18,11 +18,12 @@ def fleet_summary(learnt: Learnt) -> list[str]:
         own = baselines.pop(detector.method)
         explained = group.training["explained_variance"]
         states = Counter(known.threshold.maturity for known in detector.assets.values())
+        how_many = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+        about = f"{f'Group {name}: ' if name else ''}{count(len(detector.assets), 'machine')}, {how_many}"
+        n_events = f"{count(int(own['n_events']), 'labelled event')} in their test spans"
+        variance = f"The model explains {explained:.1%} of the variance of held-out normal readings."
         lines += [
-            f"{f'Group {name}: ' if name else ''}{count(len(detector.assets), 'machine')}, "
-            f"{', '.join(f'{n} {state}' for state, n in sorted(states.items()))}; "
-            f"{count(int(own['n_events']), 'labelled event')} in their test spans. "
-            f"The model explains {explained:.1%} of the variance of held-out normal readings.",
+            f"{about}; {n_events}. {variance}",
             *group.like.notes,
             "",
             metrics_table({detector.method: own, **baselines}),
