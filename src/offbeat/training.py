@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from offbeat.assembly import assemble, calibrate_fleet
@@ -114,15 +117,33 @@ def fit_fleet(folder: Folder, params: Params, start: Start | None = None, *, rep
 
 
 def load_trainer() -> Callable[..., Trained]:
-    """Return the function that trains, where what it needs is installed."""
+    """Return the function that trains; errors as for `check_trainer`."""
+    check_trainer()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it loads
-    try:
-        from offbeat.models.network import train_model
-    except ModuleNotFoundError as error:
-        raise OffbeatError(
-            f"training needs {error.name}, which is not installed: pip install 'offbeat[train]'"
-        ) from error
+    from offbeat.models.network import train_model
+
     return train_model
+
+
+@contextmanager
+def native_chatter_muted() -> Iterator[None]:
+    """Send what native libraries print while they load (no CUDA driver, CPU features) nowhere; errors still raise."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def check_trainer() -> None:
+    """Raise OffbeatError if what training needs is not installed; nothing is loaded."""
+    missing = [name for name in ("tensorflow", "keras", "onnx") if find_spec(name) is None]
+    if missing:
+        raise OffbeatError(f"training needs {missing[0]}, which is not installed: pip install 'offbeat[train]'")
 
 
 def _check_names(folder: Folder) -> None:

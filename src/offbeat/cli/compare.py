@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from offbeat.cli.bars import shown
-from offbeat.cli.inputs import native_chatter_muted, read
+from offbeat.cli.inputs import read
 
 Other = Annotated[
     list[str] | None,
@@ -43,7 +43,7 @@ def compare(
     from offbeat.progress import Step
     from offbeat.reporting import check_out
     from offbeat.tables import markdown_table, text_table
-    from offbeat.training import load_trainer
+    from offbeat.training import load_trainer, native_chatter_muted
 
     settings = settings_of(params, other or [], change or [])
     check_settings(settings)

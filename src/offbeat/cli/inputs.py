@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,17 +88,3 @@ def told_failures(reasons: Mapping[str, str], n: int, what: str, where: str = ""
     lines = [f"{count(n, 'machine')} could not be {what}{where}:", *(f"  {name}: {why}" for name, why in told), *more]
     typer.echo("\n".join(lines), err=True)
     raise typer.Exit(1)
-
-
-@contextmanager
-def native_chatter_muted() -> Iterator[None]:
-    """Send what native libraries print while they load (no CUDA driver, CPU features) nowhere; errors still raise."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

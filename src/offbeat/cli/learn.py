@@ -17,7 +17,6 @@ from offbeat.cli.inputs import (
     Where,
     Workers,
     files_of,
-    native_chatter_muted,
     params_of,
     read,
     told_failures,
@@ -46,6 +45,7 @@ def run(stage: Stage, root: Root = Path()) -> None:
 
     from offbeat.params import load_params
     from offbeat.progress import Step
+    from offbeat.training import native_chatter_muted
 
     section = getattr(load_params(root / "params.yaml"), stage.value)
     with shown() as report:
@@ -100,10 +100,9 @@ def _train_fleet(
     from offbeat.fleet.engine import engine_of
     from offbeat.fleet.learning import learn_fleet
     from offbeat.fleet.summary import fleet_summary
-    from offbeat.training import load_trainer
+    from offbeat.training import check_trainer
 
-    with native_chatter_muted():
-        load_trainer()  # so that what is missing is told at once
+    check_trainer()
     with shown() as report, engine_of(engine, workers=workers) as running:
         learnt = learn_fleet(root, files, params, out, running, report=report)
     typer.echo("\n".join(fleet_summary(learnt)))
@@ -117,7 +116,7 @@ def _train(readings: list[Path], out: Path, loaded: Params) -> None:
     from offbeat.evaluation.report import Evaluated, write_report
     from offbeat.progress import Step
     from offbeat.summary import all_doubts, fit_summary
-    from offbeat.training import fit_fleet, load_trainer
+    from offbeat.training import fit_fleet, load_trainer, native_chatter_muted
 
     check_directory(out)
     with shown() as report:

@@ -150,7 +150,7 @@ def _likes(work: Work, root: Path, assets: Sequence[AssetFiles], params: Params)
     likes: dict[str, Like] = {}
     groups = [Group(name, root, tuple(of_group)) for name, of_group in members.items()]
     work.report(Step("looking at the readings"))
-    for group, like in work.engine.run(partial(look, params), groups):
+    for group, like in work.engine.run(partial(look, params, frozenset(one.asset for one in assets)), groups):
         if isinstance(like, Failure):
             work.fail(group.assets, like.reason)
         else:

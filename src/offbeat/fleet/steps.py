@@ -40,7 +40,7 @@ from offbeat.readings.asset_readings import read_readings
 from offbeat.readings.assets import AssetFiles
 from offbeat.readings.folder import alike, read_tables
 from offbeat.readings.series import Series
-from offbeat.training import load_trainer
+from offbeat.training import load_trainer, native_chatter_muted
 from offbeat.typing import FloatArray
 from offbeat.window_choice import choose_window
 
@@ -107,7 +107,7 @@ class Common:
         return assemble((self.model / graph).read_bytes(), self.like.kind, self.like.prepare, self.like.calibrate, {})
 
 
-def look(params: Params, group: Group) -> Like:
+def look(params: Params, everyone: frozenset[str], group: Group) -> Like:
     """Look at some assets of a group: most of them say what all must be like.
 
     Raises
@@ -125,7 +125,7 @@ def look(params: Params, group: Group) -> Like:
     if params.prepare.window_size is None:
         more, _ = each_asset(_some(group.assets, SAMPLED), lambda one: _read_like(params.prepare, first, one))
         sample = list(more.values())
-    folder = read_tables(group.root, sample, others={one.asset for one in group.assets})
+    folder = read_tables(group.root, sample, others=everyone)
     window, notes = choose_window(folder, params.prepare)
     calibration = params.calibrate.for_model(params.train, first.n_channels).for_window(window.window_size)
     return Like(first.rows(0, 0), params, window, calibration, tuple(notes))
@@ -152,7 +152,8 @@ def train_group(common: Common, prepared: Sequence[Path]) -> None:
     if not lessons:
         raise ReadingsError("no machine of the group has windows to learn from")
     like = common.like
-    trained = load_trainer()(laid_end_to_end(lessons), like.prepare.window_size, like.params.train)
+    with native_chatter_muted():
+        trained = load_trainer()(laid_end_to_end(lessons), like.prepare.window_size, like.params.train)
     with new_directory(common.model) as scratch:
         (scratch / GRAPH).write_bytes(trained.graph)
         if trained.untrained_graph is not None:
