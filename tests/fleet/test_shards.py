@@ -67,10 +67,11 @@ def test_the_data_hash_is_the_same_wherever_the_files_lie(tmp_path: Path) -> Non
 
 def test_a_result_is_whole_or_not_there(tmp_path: Path) -> None:
     results, shard = Results(tmp_path, "txt"), Shard("pumps-0001", ())
-    with pytest.raises(KeyboardInterrupt), results.write(shard, "0" * KEY_LENGTH) as scratch:
-        scratch.write_text("half")
-        assert results.find(shard, "0" * KEY_LENGTH) is None
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        with results.write(shard, "0" * KEY_LENGTH) as scratch:
+            scratch.write_text("half")
+            assert results.find(shard, "0" * KEY_LENGTH) is None
+            raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
     with results.write(shard, "0" * KEY_LENGTH) as scratch:
         scratch.write_text("whole")
@@ -80,15 +81,15 @@ def test_a_result_is_whole_or_not_there(tmp_path: Path) -> None:
 def test_a_rerun_makes_what_changed_and_forgets_what_it_was(tmp_path: Path) -> None:
     assets, results = written(tmp_path), Results(tmp_path / "results", "txt")
     (tmp_path / "results").mkdir()
-    other = tmp_path / "results" / f"pumps-0001-0001-{'0' * KEY_LENGTH}.txt"  # a result of the group pumps-0001
-    other.write_text("of a shard that this run knows nothing of")
+    (tmp_path / "results" / f"fans-0001-{'0' * KEY_LENGTH}.txt").write_text("of a group that is no more")
+    (tmp_path / "results" / "notes.txt").write_text("a person's")
     log = tmp_path / "log.txt"
 
     def made(settings: str) -> list[str]:
         log.write_text("")
         done = dict(each_shard(Local(1), partial(works.note, log, 0.0), shards_of(assets, 1), results, settings))
         assert {path.read_text() for path in done.values() if isinstance(path, Path)} == {one.asset for one in assets}
-        assert {*done.values(), other} == set(results.directory.glob("*.txt"))
+        assert {*done.values(), results.directory / "notes.txt"} == set(results.directory.glob("*.txt"))
         return [line.split()[1] for line in log.read_text().splitlines()]
 
     assert made("a") == ["pumps-0001", "pumps-0002", "pumps-0003"]
@@ -110,7 +111,7 @@ def test_a_second_run_at_once_is_refused(tmp_path: Path) -> None:
     results = Results(tmp_path, "txt")
     with (
         results.alone(),
-        pytest.raises(OffbeatError, match="held by process [0-9]+"),
+        pytest.raises(OffbeatError, match=r"held by process [0-9]+"),
         results.alone(say=lambda _: None),
     ):
         pass

@@ -91,7 +91,7 @@ def calibrate_assets(
     """
     check_model_directory(out)
     fleet, work = Fleet.load(model), Work(out, engine, report)
-    known, strangers = placed(fleet, assets)
+    known, strangers = placed(fleet, assets, with_new=True)
     work.failures |= {one.asset: reason for one, reason in strangers.items()}
     scales = {name: detector.usual_scale() for name, detector in fleet.groups.items()}
     everyone = frozenset(one.asset for one in assets)

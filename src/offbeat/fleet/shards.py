@@ -144,15 +144,12 @@ class Results:
                     path.unlink(missing_ok=True)
             yield
 
-    def forget_stale(self, current: Iterable[Path]) -> None:
-        """Remove the results of other keys of the shards that `current` holds results of."""
+    def forget_others(self, current: Iterable[Path]) -> None:
+        """Remove all results but the current ones: they are of readings, settings or shards of before."""
         kept = {path.name for path in current}
-        tail = len(f"-{'0' * KEY_LENGTH}.{self.suffix}")
-        shards = {name[:-tail] for name in kept}
-        result = re.compile(rf"(.+)-[0-9a-f]{{{KEY_LENGTH}}}\.{re.escape(self.suffix)}")
+        result = re.compile(rf".+-[0-9a-f]{{{KEY_LENGTH}}}\.{re.escape(self.suffix)}")
         for path in self.directory.iterdir():
-            found = result.fullmatch(path.name)
-            if found and found[1] in shards and path.name not in kept:
+            if result.fullmatch(path.name) and path.name not in kept:
                 path.unlink()
 
 
@@ -183,7 +180,7 @@ def each_shard(
             if isinstance(made, Path):
                 current.append(made)
             yield shard, made
-        results.forget_stale(current)
+        results.forget_others(current)
 
 
 def _result(work: Callable[[Shard, Path], None], results: Results, settings: str, shard: Shard) -> Path:

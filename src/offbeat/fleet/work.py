@@ -98,12 +98,19 @@ def each_asset(things: Iterable[_Asset], work: Callable[[_Asset], _Found]) -> tu
     return found, failures
 
 
-def placed(fleet: Fleet, assets: Iterable[AssetFiles]) -> tuple[list[AssetFiles], dict[AssetFiles, str]]:
-    """Return the assets with the group that a model has them in, and why some are in none."""
+def placed(
+    fleet: Fleet, assets: Iterable[AssetFiles], *, with_new: bool = False
+) -> tuple[list[AssetFiles], dict[AssetFiles, str]]:
+    """Return the assets with the group that a model has them in, and why some are in none.
+
+    An asset that the model does not know is in none, or `with_new` in the group that it would join.
+    """
     found: list[AssetFiles] = []
     strangers: dict[AssetFiles, str] = {}
     for one in assets:
         try:
+            if not with_new:
+                fleet.detector_of(one.asset)
             found.append(replace(one, group=fleet.place_of(one.asset, one.group)))
         except ModelError as error:
             strangers[one] = str(error)
