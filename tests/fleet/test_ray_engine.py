@@ -5,6 +5,9 @@ One Ray of two processors serves all tests; it takes a while to start.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -67,6 +70,13 @@ def test_ray_listens_on_this_machine_alone_and_asks_for_its_secret(engine: Engin
     hosts = {one.laddr.ip.removeprefix("::ffff:") for one in sockets if one.status == psutil.CONN_LISTEN}
     assert hosts == {"127.0.0.1"}
     assert not (Path.home() / ".ray" / "auth_token").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once() -> None:
+    code = "from offbeat.fleet.engine import engine_of\nwith engine_of('ray'): pass"
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "OffbeatError: RAY_ADDRESS=127.0.0.1:1: nothing answers there" in done.stderr
 
 
 @pytest.mark.long
