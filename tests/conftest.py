@@ -22,6 +22,8 @@ from offbeat.params import changed, load_params
 from offbeat.readings.series import Series
 from offbeat.stages import calibrate, evaluate, prepare
 
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
 WINDOW_SIZE, CHANNELS = 8, ("flow", "speed", "temp")
 
 

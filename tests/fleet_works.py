@@ -48,7 +48,7 @@ def killed_once(notes: Path, number: int) -> int:
             file.write("tried\n")
         if number == 5 or (notes / f"{number}.txt").read_text() == "tried\n":
             os.kill(os.getpid(), 9)
-    return number**2
+    return square(number)
 
 
 def large(number: int) -> bytes:

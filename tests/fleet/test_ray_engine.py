@@ -5,6 +5,9 @@ One Ray of two processors serves all tests; it takes a while to start.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -49,14 +52,13 @@ def test_ray_gives_what_this_process_gives_though_a_worker_is_killed(
         assert len(taken) <= len(outcomes) + 16
         outcomes.append(outcome)
     assert (tmp_path / "3.txt").read_text() == "tried\ntried\n"
+    assert isinstance(dict(outcomes)[13], Failure)
     assert sorted(outcomes) == list(Local(1).run(partial(works.killed_once, tmp_path), taken))
 
 
 @pytest.mark.slow
-def test_training_on_ray_gets_a_fresh_process_each_and_tells_failures_and_faults(engine: Engine) -> None:
-    seen = [outcome for _, outcome in engine.learn(works.process_id, range(3))]
-    assert len(set(seen)) == 3
-    assert dict(engine.learn(works.square, [13])) == {13: Failure("13 is an unlucky number: leave it out")}
+def test_training_on_ray_gets_a_fresh_process_each_and_tells_faults(engine: Engine) -> None:
+    assert len({process for _, process in engine.learn(works.process_id, range(3))}) == 3
     with pytest.raises(RuntimeError, match=r"the work failed on 0:\n(.*\n)*ZeroDivisionError"):
         list(engine.learn(works.faulty, [0]))
 
@@ -68,6 +70,13 @@ def test_ray_listens_on_this_machine_alone_and_asks_for_its_secret(engine: Engin
     hosts = {one.laddr.ip.removeprefix("::ffff:") for one in sockets if one.status == psutil.CONN_LISTEN}
     assert hosts == {"127.0.0.1"}
     assert not (Path.home() / ".ray" / "auth_token").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once() -> None:
+    code = "from offbeat.fleet.engine import engine_of\nwith engine_of('ray'): pass"
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "OffbeatError: RAY_ADDRESS=127.0.0.1:1: nothing answers there" in done.stderr
 
 
 @pytest.mark.long
@@ -83,4 +92,4 @@ def test_an_item_that_kills_every_worker_on_ray_is_given_up(engine: Engine, tmp_
 
 @pytest.mark.long
 def test_a_killed_run_on_ray_leaves_no_process_and_is_taken_up_where_it_stood(tmp_path: Path) -> None:
-    check_killed_driver("ray", tmp_path, within_s=60)
+    check_killed_driver("ray", tmp_path, within_s=120)  # Ray's agents, which do no work, stay a minute longer

@@ -14,6 +14,8 @@ from offbeat.fleet.engine import Failure, Local
 from offbeat.fleet.shards import KEY_LENGTH, Results, Shard, data_hash, each_shard, shards_of
 from offbeat.readings.assets import AssetFiles
 
+KEY = "0" * KEY_LENGTH
+
 
 def fleet(n: int, group: str = "pumps", folder: Path = Path()) -> list[AssetFiles]:
     return [AssetFiles(f"{group}-{k}", (folder / f"{group}-{k}.csv",), group) for k in range(n)]
@@ -67,21 +69,25 @@ def test_the_data_hash_is_the_same_wherever_the_files_lie(tmp_path: Path) -> Non
 
 def test_a_result_is_whole_or_not_there(tmp_path: Path) -> None:
     results, shard = Results(tmp_path, "txt"), Shard("pumps-0001", ())
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        with results.write(shard, "0" * KEY_LENGTH) as scratch:
-            scratch.write_text("half")
-            assert results.find(shard, "0" * KEY_LENGTH) is None
-            raise KeyboardInterrupt
+
+    def write(text: str) -> None:
+        with results.write(shard, KEY) as scratch:
+            scratch.write_text(text)
+            assert results.find(shard, KEY) is None
+            if text == "half":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write("half")
     assert list(tmp_path.iterdir()) == []
-    with results.write(shard, "0" * KEY_LENGTH) as scratch:
-        scratch.write_text("whole")
-    assert results.find(shard, "0" * KEY_LENGTH) == tmp_path / f"pumps-0001-{'0' * KEY_LENGTH}.txt"
+    write("whole")
+    assert results.find(shard, KEY) == tmp_path / f"pumps-0001-{KEY}.txt"
 
 
 def test_a_rerun_makes_what_changed_and_forgets_what_it_was(tmp_path: Path) -> None:
     assets, results = written(tmp_path), Results(tmp_path / "results", "txt")
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / f"fans-0001-{'0' * KEY_LENGTH}.txt").write_text("of a group that is no more")
+    (tmp_path / "results" / f"fans-0001-{KEY}.txt").write_text("of a group that is no more")
     (tmp_path / "results" / "notes.txt").write_text("a person's")
     log = tmp_path / "log.txt"
 
@@ -111,7 +117,7 @@ def test_a_second_run_at_once_is_refused(tmp_path: Path) -> None:
     results = Results(tmp_path, "txt")
     with (
         results.alone(),
-        pytest.raises(OffbeatError, match=r"held by process [0-9]+"),
+        pytest.raises(OffbeatError, match=r"held by process \d+"),
         results.alone(say=lambda _: None),
     ):
         pass
@@ -120,7 +126,7 @@ def test_a_second_run_at_once_is_refused(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     results, shard = Results(tmp_path, "txt"), Shard("pumps-0001", ())
     (tmp_path / ".notes.partial").write_text("a person's own")
-    block = results.write(shard, "0" * KEY_LENGTH)
+    block = results.write(shard, KEY)
     block.__enter__().write_text("half")  # and no end
     with results.alone():
         assert {path.name for path in tmp_path.iterdir()} == {".lock", ".notes.partial"}

@@ -10,6 +10,7 @@ import os
 import pickle
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 import traceback
@@ -35,6 +36,7 @@ Result = TypeVar("Result")
 
 AT_ONCE = 1000  # items that Ray Data is given; more would not let them be taken as they are needed
 STORE_BYTES = 2**28  # what waits between processes of a local Ray: items and results, which are small
+ANSWER_S = 10.0  # in which a cluster takes a connection
 _SESSIONS = "/tmp"  # short, for the paths of sockets must be
 
 
@@ -112,20 +114,29 @@ def ray_engine(workers: int | None) -> Iterator[OnRay]:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what comes of an item is said by its outcome
     if ray.is_initialized():
         yield OnRay(workers)
-    elif address := os.environ.get("RAY_ADDRESS"):
+    elif (address := os.environ.get("RAY_ADDRESS", "local")) != "local":
+        _check_answers(address)
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as error:
-            raise OffbeatError(
-                f"RAY_ADDRESS={address}: no Ray answers there ({error}): start it, or unset it"
-            ) from error
-        try:
             yield OnRay(workers)
         finally:
             ray.shutdown()
     else:
         with _local_ray(max(workers or 0, n_processors())):
             yield OnRay(workers)
+
+
+def _check_answers(address: str) -> None:
+    """Raise OffbeatError where nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # such as `auto`
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise OffbeatError(
+            f"RAY_ADDRESS={address}: nothing answers there ({error}): start Ray there, or unset it to have one here"
+        ) from error
 
 
 @contextmanager
