@@ -114,8 +114,8 @@ def test_the_written_scores_are_those_of_the_library(folder: Path, model: Path, 
 @pytest.fixture
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parquet files of any size are read piece by piece, and scored in stretches of a few hundred timesteps."""
-    monkeypatch.setattr("offbeat.readings.folder.MOST_AT_ONCE", 0)
-    monkeypatch.setattr("offbeat.readings.folder.PIECE_READINGS", 300)
+    monkeypatch.setattr("offbeat.readings.asset_readings.MOST_AT_ONCE", 0)
+    monkeypatch.setattr("offbeat.readings.asset_readings.PIECE_READINGS", 300)
     monkeypatch.setattr("offbeat.detection.streaming.STRETCH_READINGS", 0)
     monkeypatch.setattr("offbeat.detection.streaming.FEWEST_REACHES", 2)
 
