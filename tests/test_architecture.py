@@ -52,6 +52,8 @@ THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
 EXTRA = {
     "offbeat.detection.runtime": {"onnxruntime"},
     "offbeat.readings.datasets": {"pooch"},
+    "offbeat.readings.conversion": {"yaml"},
+    "offbeat.readings.fleet": {"yaml"},
     "offbeat.readings.groups": {"yaml"},
     "offbeat.readings.sources": {"yaml"},
     "offbeat.readings.sql_table": {"sqlalchemy"},

@@ -114,8 +114,8 @@ def test_the_written_scores_are_those_of_the_library(folder: Path, model: Path, 
 @pytest.fixture
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parquet files of any size are read piece by piece, and scored in stretches of a few hundred timesteps."""
-    monkeypatch.setattr("offbeat.readings.folder.MOST_AT_ONCE", 0)
-    monkeypatch.setattr("offbeat.readings.folder.PIECE_READINGS", 300)
+    monkeypatch.setattr("offbeat.readings.asset_readings.MOST_AT_ONCE", 0)
+    monkeypatch.setattr("offbeat.readings.asset_readings.PIECE_READINGS", 300)
     monkeypatch.setattr("offbeat.detection.streaming.STRETCH_READINGS", 0)
     monkeypatch.setattr("offbeat.detection.streaming.FEWEST_REACHES", 2)
 
@@ -206,6 +206,38 @@ def test_simulate_refuses_a_folder_that_holds_something(
     assert (tmp_path / "mine.csv").read_text() == "precious"
 
 
+def test_convert_goes_there_and_back(folder: Path, tmp_path: Path) -> None:
+    months = tmp_path / "months"
+    said = invoke("convert", folder, months, "--group", "valves")
+    assert said == f"Wrote the readings of 2 machines to {months}; look at them: offbeat validate {months}\n"
+    assert (months / "readings" / "group=valves" / "asset=a" / "month=2026-01" / "readings.parquet").is_file()
+    invoke("convert", months, tmp_path / "back", "--to", "csv")
+    for asset in ("a", "b"):
+        one, other = (pd.read_csv(place / "readings" / f"{asset}.csv") for place in (folder, tmp_path / "back"))
+        np.testing.assert_array_equal(one.iloc[:, 1:], other.iloc[:, 1:])
+
+
+def test_a_partitioned_data_set_is_scored_as_files_are(folder: Path, model: Path, tmp_path: Path) -> None:
+    invoke("convert", folder, tmp_path / "months")
+    said = [
+        invoke("score", place, "--model", model, "--out", tmp_path / f"{place.name}.csv")
+        for place in (folder, tmp_path / "months")
+    ]
+    assert said[0].splitlines()[:-1] == said[1].splitlines()[:-1]
+    assert (tmp_path / f"{folder.name}.csv").read_bytes() == (tmp_path / "months.csv").read_bytes()
+
+
+def test_simulate_makes_as_many_machines_as_are_wanted_and_validate_takes_their_groups(tmp_path: Path) -> None:
+    invoke("simulate", tmp_path / "fleet", "--assets", 4, "--timesteps", 700, "--layout", "parquet")
+    said = invoke("validate", tmp_path / "fleet", "-S", "prepare.window_size=16")
+    assert [line.split()[0] for line in said.splitlines() if re.match(r"(fan|pump)-\d", line)] == [
+        "fan-2",
+        "fan-3",
+        "pump-0",
+        "pump-1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -213,6 +245,9 @@ def test_simulate_refuses_a_folder_that_holds_something(
             ["score", "{folder}", "--model", "{tmp}/nothing"],
             ["nothing: there is no such folder", "`offbeat train`"],
         ),
+        (["convert", "{folder}", "{tmp}/new", "--to", "csv"], ["holds a file for each asset already"]),
+        (["convert", "{folder}", "{tmp}/new", "--to", "csv", "--group", "a"], ["--group is for --to parquet"]),
+        (["simulate", "{tmp}/new", "--layout", "parquet"], ["--layout is for --assets"]),
         (["score", "{tmp}/none.csv", "--model", "{model}"], ["none.csv does not exist"]),
         (["score", "{folder}", "--model", "{model}", "--out", "{folder}/scores.csv"], ["among the readings"]),
         (["score", "{folder}", "--model", "{model}", "--out", "{tmp}/scores.txt"], [".csv or .parquet"]),

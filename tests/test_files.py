@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from offbeat.files import (
+    file_stem,
     new_directory,
     new_file,
     restore_directory,
@@ -180,3 +181,12 @@ def test_no_folder_is_removed_under_the_name_of_the_old_one(tmp_path, monkeypatc
         (scratch / "x").write_text("x")
     assert set(removed) == {".data.partial"}
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_name_with_a_slash_leads_into_no_other_folder():
+    assert [file_stem(name) for name in ("pump 1", "50%", "../a", "a%2F/b")] == [
+        "pump 1",
+        "50%",
+        "..%2Fa",
+        "a%252F%2Fb",
+    ]

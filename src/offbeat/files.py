@@ -73,6 +73,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
+def file_stem(name: str) -> str:
+    """Return an asset's name as that of a file: a slash in it, and a percent sign before, are percent-encoded."""
+    return name.replace("%", "%25").replace("/", "%2F") if "/" in name else name
+
+
 def without_nan(content: Any) -> Any:
     """Return what is to be JSON with None for each number that JSON lacks."""
     if isinstance(content, Mapping):

@@ -13,6 +13,7 @@ from offbeat.drift.arrival import read_arrived
 from offbeat.drift.check import check
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.params import DriftParams
+from offbeat.readings.conversion import to_partitions
 from offbeat.readings.series import Series
 
 
@@ -151,3 +152,13 @@ def test_single_files_are_read_without_labels(detector: Detector, folder: Path) 
         read_arrived(detector, [folder / "nothing"])
     with pytest.raises(ReadingsError, match="is given twice"):
         read_arrived(detector, [folder / "readings" / "m-1.csv"] * 2)
+
+
+def test_a_partitioned_data_set_holds_the_same_readings(detector: Detector, folder: Path, tmp_path: Path) -> None:
+    to_partitions(folder, tmp_path / "out" / "months")
+    found = read_arrived(detector, [tmp_path / "out" / "months"])
+    for one, other in zip(found, read_arrived(detector, [folder]), strict=True):
+        assert (one.asset, one.problem, one.step) == (other.asset, other.problem, other.step)
+        assert one.series is not None
+        assert other.series is not None
+        np.testing.assert_array_equal(one.series.values, other.series.values)

@@ -11,6 +11,7 @@ from offbeat.errors import ModelError, ReadingsError
 from offbeat.operation.scoring import score_folder, score_new
 from offbeat.operation.store import Store
 from offbeat.params import changed
+from offbeat.readings.conversion import to_partitions
 from offbeat.readings.series import Series
 
 # stride, delay, smoothing; as in the tests of the detector
@@ -278,3 +279,20 @@ def test_a_smaller_delay_scores_at_once_what_the_model_before_waited_for(alarmin
     held = score_new(slow, series, "v1").stamps
     quick = replace(slow, params=changed(slow.params, {"delay": 0}))
     assert score_new(quick, series, "v2", stored=held).stamps.tolist() == series.stamps[94:].tolist()
+
+
+def test_a_partitioned_data_set_is_scored_as_a_file_for_each_machine(alarming, make_series, tmp_path):
+    (tmp_path / "data").mkdir()
+    for asset, seed in (("pump-1", 1), ("pump-2", 2)):
+        make_series(3000, asset=asset, seed=seed, gaps=GAPS).to_frame().rename_axis("timestamp").to_csv(
+            tmp_path / "data" / f"{asset}.csv"
+        )
+    to_partitions(tmp_path / "data", tmp_path / "months")
+    detector, scored = alarming(), []
+    for place in ("data", "months"):
+        with Store(f"sqlite:///{tmp_path / place}.db") as store:
+            scored.append(score_folder(detector, tmp_path / place, store, "v1", {}))
+            alarms = [(one.asset, one.first, one.last, one.peak_score) for one in store.alarms()]
+            scored.append((alarms, [store.last_stamps(asset, 5000).tolist() for asset in ("pump-1", "pump-2")]))
+    assert scored[:2] == scored[2:]
+    assert scored[0].rows["pump-1"] > 2000

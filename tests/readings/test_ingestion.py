@@ -16,6 +16,7 @@ from offbeat.errors import ReadingsError, StageError
 from offbeat.readings import spool
 from offbeat.readings.asset_readings import read_frame
 from offbeat.readings.assets import AssetFiles
+from offbeat.readings.conversion import to_partitions
 from offbeat.readings.drop_folder import DropFolder
 from offbeat.readings.ingestion import ingest
 from offbeat.readings.merging import Counts
@@ -411,3 +412,11 @@ def test_files_in_pieces_out_of_order_and_twice_give_the_whole_files(tmp_path, s
         found = read_frame(AssetFiles.of(tmp_path / "data" / "readings" / f"valve-{file.stem}.csv"))[0]
         pd.testing.assert_frame_equal(found, expected, check_names=False, check_dtype=False, check_exact=True)
     assert ingest(tmp_path / "data", [source]).changed is False
+
+
+def test_new_readings_are_not_merged_into_a_partitioned_data_set(data, tmp_path):
+    to_partitions(data, tmp_path / "months")
+    before = tree(tmp_path / "months")
+    with pytest.raises(ReadingsError, match=r"months is a partitioned data set.*offbeat convert --to csv"):
+        ingest(tmp_path / "months", [Given(day(4, x=[1.0], y=[2.0]))])
+    assert tree(tmp_path / "months") == before

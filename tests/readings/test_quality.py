@@ -171,6 +171,13 @@ def test_labels_and_unlike_assets_are_told_as_well(tmp_path):
     assert errors[3] == "exclude.csv, line 2: 7 to 8 lies outside the readings of 'good': correct it or drop the row"
 
 
+def test_assets_of_one_group_are_held_against_each_other_and_no_others(tmp_path):
+    fleet(tmp_path, bad="x\n1\n2\n", fan="y\n1\n2\n", blower="z\n1\n2\n")
+    (tmp_path / "groups.yaml").write_text('groups: {fans: [fan, blower], rest: ["*"]}')
+    [error] = assess_folder(tmp_path)[1]
+    assert error.startswith("all assets of a group need the same channels, but 'fan' lacks 'z'")
+
+
 def test_report_has_a_line_for_each_channel_and_problem(tmp_path):
     constant = "x,flow\n" + "1,5\n2,5\n" * 20
     fleet(tmp_path, good=constant, twin=constant)

@@ -16,7 +16,7 @@ from offbeat.cli.detect import calibrate, drift, score
 from offbeat.cli.failures import failures_in_words, without_debug
 from offbeat.cli.learn import Stage, run, summary, train
 from offbeat.cli.operate import alarms, feedback, ingest, models, promote, recalibrate, rollback
-from offbeat.cli.readings import fetch, simulate, validate
+from offbeat.cli.readings import convert, fetch, simulate, validate
 from offbeat.cli.watch import watch
 
 __all__ = ["Stage", "app", "main"]
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(validate, simulate, fetch, ingest),
+    *(validate, simulate, fetch, convert, ingest),
     *(run, summary, train, compare, score, calibrate, drift, watch),
     *(alarms, feedback, recalibrate, models, promote, rollback),
 ):

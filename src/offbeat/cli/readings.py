@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,15 +50,69 @@ def validate(directory: Path, params: ParamsFile = None, change: Change = None) 
             typer.echo(f"{group}: {line}" if group else line)
 
 
-def simulate(directory: Path, seed: Annotated[int, typer.Option(min=0)] = 7) -> None:
-    """Write a made-up fleet of pumps into a new folder.
+class Layout(StrEnum):
+    """How readings lie in files."""
 
-    Six pumps over sixty days, with labelled events, maintenance, gaps and one that degrades to failure.
+    csv = "csv"
+    parquet = "parquet"
+
+
+def convert(
+    readings: Annotated[Path, typer.Argument(help="A folder of readings.")],
+    out: Annotated[Path, typer.Argument(help="The new folder for them.")],
+    to: Annotated[
+        Layout, typer.Option(help="parquet: a partitioned data set, a file a month; csv: a file a machine.")
+    ] = Layout.parquet,
+    group: Annotated[
+        str | None, typer.Option(help="The machines' group, where there is no groups.yaml.", show_default="all")
+    ] = None,
+) -> None:
+    """Write readings in the other layout.
+
+    From a file for each machine to a partitioned Parquet data set, which other programs read, or back. No number
+    changes; labels and other tables go along. Machine by machine, so that memory does not limit it.
     """
+    from offbeat.readings.conversion import to_csv, to_partitions
+
+    if to is Layout.csv and group is not None:
+        raise ReadingsError("--group is for --to parquet: the folders of a partitioned data set name the groups")
+    with shown() as report:
+        n_assets = (
+            to_csv(readings, out, report=report)
+            if to is Layout.csv
+            else to_partitions(readings, out, group=group, report=report)
+        )
+    typer.echo(f"Wrote the readings of {n_assets} machines to {out}; look at them: offbeat validate {out}")
+
+
+def simulate(
+    directory: Path,
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    assets: Annotated[
+        int | None, typer.Option(min=1, help="So many machines, half of them pumps, half of them fans.")
+    ] = None,
+    timesteps: Annotated[int, typer.Option(min=10, help="Readings of each, with --assets.")] = 1000,
+    layout: Annotated[Layout, typer.Option(help="As for convert, with --assets.")] = Layout.csv,
+) -> None:
+    """Write a made-up fleet into a new folder.
+
+    Six pumps over sixty days, with labelled events, maintenance, gaps and one that degrades to failure. With --assets
+    as many machines as you want in two groups, quickly made and plain.
+    """
+    from offbeat.readings.fleet import simulate_machines
     from offbeat.readings.simulate import simulate_fleet
 
-    simulate_fleet(directory, seed)
-    typer.echo(f"Wrote a fleet of pumps to {directory}; look at it: offbeat validate {directory}")
+    if assets is None:
+        if layout is Layout.parquet:
+            raise ReadingsError("--layout is for --assets: give how many machines, or convert the six pumps")
+        simulate_fleet(directory, seed)
+    else:
+        with shown() as report:
+            partitioned = layout is Layout.parquet
+            simulate_machines(directory, assets, timesteps, seed, partitioned=partitioned, report=report)
+    typer.echo(
+        f"Wrote a fleet of {'machines' if assets else 'pumps'} to {directory}; look at it: offbeat validate {directory}"
+    )
 
 
 def fetch(

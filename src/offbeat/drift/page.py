@@ -21,7 +21,7 @@ from offbeat.drift.check import Drift, to_json
 from offbeat.drift.figures import Compared
 from offbeat.drift.verdict import NONE, REMEDIES, VERDICTS, AssetDrift, Figure
 from offbeat.errors import OffbeatError
-from offbeat.files import new_file, write_json
+from offbeat.files import file_stem, new_file, write_json
 from offbeat.progress import Report, counted, silent
 from offbeat.readings.messages import count
 
@@ -150,7 +150,7 @@ def _register() -> None:
 
 def _write_page(asset: AssetDrift, run: Any, folder: Path) -> Path:
     """Write a machine's page: the verdict in words and, where it was compared, Evidently's report below it."""
-    path = folder / f"{asset.asset}.html"
+    path = folder / f"{file_stem(asset.asset)}.html"
     with new_file(path) as scratch:
         if run is None:
             title = f"{html.escape(asset.asset)}: {VERDICTS[asset.verdict]}"

@@ -88,7 +88,7 @@ def asset_files(path: Path) -> list[AssetFiles]:
         found = [AssetFiles.of(Path(entry.path)) for entry in alone]
     if not found:
         raise ReadingsError(f"{path} holds no readings: put one .csv or .parquet file for each asset into readings/")
-    found.sort(key=lambda one: (_natural(one.asset), one.name))
+    found.sort(key=lambda one: (_natural(one.asset), one.group, one.files[0].name))
     for one, other in pairwise(found):
         if one.asset == other.asset:
             what = "folders" if partitions else "files"

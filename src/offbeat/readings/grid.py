@@ -56,7 +56,7 @@ def to_grid(readings: Readings, step: int | None, max_gap: int) -> Grid:
     ReadingsError
         If stamps go back or contradict each other, no sensible period can be found, or every reading is missing.
     """
-    _check_order(readings, int(readings.stamps.min()))
+    check_order(readings, int(readings.stamps.min()))
     n_rows = len(readings.stamps)
     readings = _distinct(readings)
     merged = n_rows - len(readings.stamps)
@@ -103,7 +103,7 @@ class GridPieces:
         """
         readings = readings if self._rest is None else _one_after_the_other(self._rest, readings)
         anchor = self._anchor = int(readings.stamps[0]) if self._anchor is None else self._anchor
-        _check_order(readings, anchor)
+        check_order(readings, anchor)
         point = _points(readings.stamps, self._step, anchor)
         n_known = len(point) if is_last else int(np.searchsorted(point, point[-1]))
         self._rest = _rows_of(readings, slice(n_known, None))
@@ -132,8 +132,14 @@ class GridPieces:
         return Grid(anchor + point * self._step, values, starts, self._step, ())
 
 
-def _check_order(readings: Readings, first: int) -> None:
-    """Refuse stamps that go back, or are too far from the `first` of all."""
+def check_order(readings: Readings, first: int) -> None:
+    """Refuse stamps that go back, or are too far from the `first` of all.
+
+    Raises
+    ------
+    ReadingsError
+        Naming the row.
+    """
     stamps, is_time = readings.stamps, readings.is_time
     last = int(stamps.max())
     if last - first >= _LONGEST:

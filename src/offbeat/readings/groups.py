@@ -20,6 +20,7 @@ from offbeat.params import Section
 from offbeat.readings.tables import read_csv
 
 GROUPS_FILE = "groups.yaml"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as safe and ten times as fast, where it was built
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _WILD = re.compile(r"[*?\[]")
 
@@ -73,7 +74,7 @@ def read_groups(folder: Path) -> Groups | None:
     if not path.exists():
         return None
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ReadingsError(f"{GROUPS_FILE}: not a readable YAML file: {error}: correct it") from error
     if not isinstance(content, dict):

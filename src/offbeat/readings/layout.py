@@ -133,7 +133,8 @@ def _whole(column: pd.Series) -> pd.Series:
     if not pd.api.types.is_float_dtype(column.dtype):
         return column
     present = column.dropna()
-    return column.astype("Int64") if ((present % 1 == 0) & (present.abs() < _LARGEST_WHOLE)).all() else column
+    is_whole = (present % 1 == 0) & (present.abs() < _LARGEST_WHOLE) & ~((present == 0) & np.signbit(present))
+    return column.astype("Int64") if is_whole.all() else column
 
 
 def _time_texts(index: pd.DatetimeIndex) -> pd.Index:

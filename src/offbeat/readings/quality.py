@@ -163,10 +163,13 @@ def assess_folder(
             errors.append(str(error))
     try:
         read_test_starts(path / "splits.csv", series, unread=unread)
-        for of_group in groups.values():
-            alike(of_group)
     except ReadingsError as error:
         errors.append(str(error))
+    for of_group in groups.values():
+        try:
+            alike(of_group)
+        except ReadingsError as error:
+            errors.append(str(error))
     folder = Folder(tuple(series), spans["labels"], spans["exclude"], spans["alarms"])
     qualities = [assess(one, folder, window_size=window_size, min_days=min_days) for one in series]
     return qualities, [*errors, *(f"{note}: correct it or drop the row" for note in notes)]

@@ -12,7 +12,7 @@ from offbeat.detection.detector import Detector
 from offbeat.detection.result import ScoreResult
 from offbeat.evaluation.replay import UNTRAINED, replay_fleet, score_fleet, summarize
 from offbeat.evaluation.report import Evaluated, write_report
-from offbeat.files import new_directory, write_csv, write_json
+from offbeat.files import file_stem, new_directory, write_csv, write_json
 from offbeat.params import EvaluateParams, PrepareParams, TrainParams
 from offbeat.preparation import Prepared
 from offbeat.progress import Report, silent
@@ -93,4 +93,4 @@ def _write_scores(directory: Path, result: ScoreResult, prepared: Prepared) -> N
     frame = result.to_frame()
     frame["labelled"] = prepared.labelled
     frame["test"] = np.arange(len(frame)) >= prepared.split.test[0]
-    frame.to_parquet(directory / f"{result.asset}.parquet")
+    frame.to_parquet(directory / f"{file_stem(result.asset)}.parquet")
