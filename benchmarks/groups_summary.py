@@ -26,9 +26,9 @@ FIGURES = (
     ("MAR", "missed_alarm_rate", ".3f"),
 )
 BY_FILE = (("VUS-PR", "vus_pr"), ("point F1", "point_f1"), ("FAR", "false_alarm_rate"))
-HEAD = """- VUS-PR and AUC-PR rank the scores of the whole file, means over the files; the rest is of its test span at the
-  calibrated threshold, from counts summed over the files. ± is the spread between {n_seeds} seeds.
-- CPU s: of one processor, to train all the models that a way takes; for files that are added, to calibrate all of them.
+HEAD = """- VUS-PR and AUC-PR rank the scores of the whole file, means over files. The rest is of the test spans at the
+  calibrated threshold, from counts summed over files. ± is the spread between {n_seeds} seeds.
+- CPU s: seconds of one processor, to train all models that a way takes; for added files, to calibrate all of them.
 """
 
 
@@ -61,8 +61,8 @@ def _bars(rows: Sequence[Row]) -> str:
         means = {asset: float(np.mean(each)) for asset, each in below.items()}
         if means:
             mean, worst = float(np.mean(list(means.values()))), max(means, key=lambda asset: means[asset])
-            kept = sum(one <= least for one in means.values())
-            came = f"{-mean:+.3f}; {kept} of {len(means)} files keep to it alone, the furthest {worst} {-means[worst]:+.3f}"
+            alone = f"{sum(one <= least for one in means.values())} of {len(means)} files by themselves"
+            came = f"{-mean:+.3f}; {alone}, {worst} the least: {-means[worst]:+.3f}"
             lines.append((what, bar, came, "reached" if mean <= least else "**not reached**"))
     return markdown(("what", "bar", "came", ""), lines)
 
