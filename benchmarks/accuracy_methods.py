@@ -104,14 +104,14 @@ def score_networks(name: str, folder: Folder, params: Params) -> tuple[list[Prep
     begin = time.process_time()
     fitted = fit_fleet(folder, params)
     train_s = time.process_time() - begin
-    scored = [_network(name, fitted.detector, fitted.fleet, train_s)]
+    scored = [network_scored(name, fitted.detector, fitted.fleet, train_s)]
     if name == LSTM:
         causal = replace(fitted.detector, params=_without_delay(fitted.detector.params), assets={})
         calibrate_fleet(causal, fitted.fleet)
         assert fitted.untrained is not None, "it is a network"
         scored += [
-            _network(CAUSAL, causal, fitted.fleet, train_s),
-            _network(UNTRAINED, fitted.untrained, fitted.fleet, 0.0),
+            network_scored(CAUSAL, causal, fitted.fleet, train_s),
+            network_scored(UNTRAINED, fitted.untrained, fitted.fleet, 0.0),
         ]
     return fitted.fleet, scored
 
@@ -134,7 +134,8 @@ def score_simple(source: str, folder: Folder, params: Params, seed: int) -> tupl
     return fleet, [_simple(name, raw, detector, fleet, params.evaluate) for name, raw in raws.items()]
 
 
-def _network(name: str, detector: Detector, fleet: Sequence[Prepared], train_s: float) -> Scored:
+def network_scored(name: str, detector: Detector, fleet: Sequence[Prepared], train_s: float) -> Scored:
+    """Return a detector on assets that it is calibrated for."""
     begin = time.process_time()
     scores = [detector.scores(one.series, detector.assets[one.series.asset]) for one in fleet]
     score_s = time.process_time() - begin
