@@ -32,8 +32,13 @@ def current(keep, make_detector, tmp_path):
 
 
 @pytest.fixture
-def detector(current):
-    return current.served.detector
+def fleet(current):
+    return current.served.fleet
+
+
+@pytest.fixture
+def detector(fleet):
+    return fleet.detector_of("pump-1")
 
 
 @pytest.fixture
