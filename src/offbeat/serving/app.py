@@ -123,7 +123,7 @@ class Pages:
             series = read_csv(asked.body, asset, served.fleet, self.limits)
             if wants_json:
                 return to_json(_answer(served, series))
-            return to_csv(_result(served.fleet.detector_of(asset), series)).encode()
+            return to_csv(_result(served, served.fleet.detector_of(asset), series)).encode()
 
         return await self._run(work, len(asked.body)), _type(JSON if wants_json else CSV + b"; charset=utf-8")
 
@@ -154,18 +154,18 @@ class Pages:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def _result(detector: Detector, series: Series) -> ScoreResult:
+def _result(served: Served, detector: Detector, series: Series) -> ScoreResult:
     try:
         result = detector.score(series)
     except (ReadingsError, ModelError) as error:
         raise Refusal("bad_shape", str(error), "values") from None
-    measures().scored(result)
+    measures().scored(result, len(served.fleet.group_of))
     return result
 
 
 def _answer(served: Served, series: Series) -> dict[str, Any]:
     detector = served.fleet.detector_of(series.asset)
-    return answer(_result(detector, series), series, detector, lineage_of(served.model, detector, series.asset))
+    return answer(_result(served, detector, series), series, detector, lineage_of(served.model, detector, series.asset))
 
 
 async def _asked(scope: Scope, receive: Receive) -> Asked:
