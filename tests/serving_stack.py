@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.registry import Registry
 from offbeat.serving.app import PATHS, Pages
 from offbeat.serving.current import Current
@@ -23,14 +24,14 @@ from offbeat.serving.page import PAGE_PATHS
 from offbeat.serving.requests import Limits
 
 
-def current_of(detector: Detector, folder: Path) -> Current:
-    """Register a detector in a folder, make it champion and return the model to serve, not loaded yet."""
+def current_of(detector: Detector | Fleet, folder: Path) -> Current:
+    """Register a detector or a fleet in a folder, make it champion and return the model to serve, not loaded yet."""
     version = promote(detector, folder)
     return Current(folder / "registry" / "models" / version, folder / "registry")
 
 
-def promote(detector: Detector, folder: Path) -> str:
-    """Register a detector and make it champion; `current.load()` takes it then. Return its version."""
+def promote(detector: Detector | Fleet, folder: Path) -> str:
+    """Register a detector or a fleet and make it champion; `current.load()` takes it then. Return its version."""
     registry = Registry(folder / "registry")
     saved = folder / f"saved-{len(registry.versions())}"
     detector.save(saved)

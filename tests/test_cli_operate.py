@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from offbeat.cli import app
+from offbeat.detection.fleet import Fleet
 from offbeat.errors import OffbeatError
 from offbeat.operation.scoring import score_folder
 from offbeat.operation.store import Store
@@ -79,6 +80,36 @@ def test_a_person_promotes(serving: Path) -> None:
     assert invoke(serving, "promote", 1, "--by", "Ada", "--override") == "model 1 is the champion\n"
     with pytest.raises(OffbeatError, match=r"no model has version 9 \(known: 1, 2\)"):
         invoke(serving, "promote", 9, "--by", "Ada")
+
+
+def test_a_person_promotes_a_model_in_a_folder_without_a_gate(serving: Path, make_detector, make_series) -> None:
+    fans = make_detector(make_series(1400, asset="fan-1"))
+    Fleet({"pumps": make_detector(), "fans": fans}).save(serving / "mine")
+    said = invoke(serving, "promote", "--from", serving / "mine", "--by", "Ada", "--why", "more machines")
+    assert said == f"model 2 is the champion: {serving / 'mine'}, 2 assets in 2 groups\n"
+    registry = Registry(serving / "registry")
+    assert (registry.history()[-1]["by"], registry.history()[-1]["why"]) == ("Ada", "more machines")
+    last = make_series(1400).index[-1].isoformat()
+    assert registry.model("2").card["learnt_until"] == {"fan-1": last, "pump-1": make_series(400).index[-1].isoformat()}
+    assert "model 1 is the champion again" in invoke(serving, "rollback", "--by", "Ada")
+
+
+def test_a_person_promotes_a_version_or_a_folder(serving: Path) -> None:
+    for wrong in ((), (1, "--from", serving / "artifacts/detector")):
+        with pytest.raises(OffbeatError, match=r"promote takes a version .*, or --from and the folder of a model"):
+            invoke(serving, "promote", *wrong, "--by", "Ada")
+
+
+def test_a_champion_of_a_folder_scores_and_is_judged_against_from_where_it_had_learnt(
+    serving: Path, make_detector
+) -> None:
+    make_detector().save(serving / "mine")
+    invoke(serving, "promote", "--from", serving / "mine", "--by", "Ada")
+    registry = Registry(serving / "registry")
+    assert stamps(registry.champion(), "scores_from") == {
+        "pump-1": registry.champion().load().assets["pump-1"].reference.until
+    }
+    assert decide(serving, registry, reason="a test").version == "1"
 
 
 def test_without_a_store_the_alarms_say_what_to_do(project: Path) -> None:

@@ -18,6 +18,7 @@ from serving_stack import current_of, promote, running, serving, stack
 from offbeat import client
 from offbeat.client import Scored, Scorer, Stream
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.errors import ParamsError, ReadingsError, ServiceError
 from offbeat.readings.series import Series
 from offbeat.serving.current import Current
@@ -46,7 +47,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Serve a detector and return a scorer of it."""
     with ExitStack() as opened:
 
-        def start(detector: Detector, **settings: Any) -> Scorer:
+        def start(detector: Detector | Fleet, **settings: Any) -> Scorer:
             url = opened.enter_context(running(current_of(detector, tmp_path), **settings))
             return opened.enter_context(Scorer(url, token=settings.get("token", "")))
 
@@ -218,6 +219,19 @@ def test_readings_that_never_make_a_window_are_refused_by_the_service(make_detec
     with pytest.raises(ServiceError, match="readings every") as caught:
         stream.push(hourly, np.ones((8, 3)))
     assert caught.value.code == "bad_shape"
+
+
+def test_a_machine_of_one_group_among_several_streams_as_its_own_model_says(make_detector, make_series, serve):
+    meters = make_detector(make_series(asset="meter-1", timed=False), stride=2, delay=3)
+    scorer = serve(Fleet({"pumps": make_detector(), "meters": meters}))
+    for asset, timed, detector in (("meter-1", False, meters), ("pump-1", True, make_detector())):
+        series = make_series(80, asset=asset, seed=4, timed=timed, gaps=GAPS[:2])
+        check_equal(streamed(Stream(scorer, asset), *readings_of(series), ODD), detector, series)
+
+
+def test_a_machine_that_the_model_does_not_know_is_told_at_the_first_reading(make_detector, serve):
+    with pytest.raises(ReadingsError, match="the model does not know asset 'pump-9'"):
+        Stream(serve(make_detector()), "pump-9").push("2026-01-05", [1.0, 2.0, 3.0])
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from offbeat.detection.fleet import Fleet
 from offbeat.errors import ModelError
 from offbeat.registry import Registry
 from offbeat.roster import roster
@@ -53,6 +54,43 @@ def three(registry, saved):
 def damage(registry, version):
     path = registry.model(version).directory / "detector" / "detector.json"
     path.write_text(path.read_text().replace("flow", "flaw"))
+
+
+# --- several groups ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grouped(make_detector, make_series, tmp_path):
+    """The folder of a model of two groups."""
+    fans = make_detector(make_series(asset="fan-1"))
+    Fleet({"pumps": make_detector(), "fans": fans}).save(tmp_path / "grouped")
+    return tmp_path / "grouped"
+
+
+def test_a_model_of_several_groups_is_kept_promoted_and_rolled_back_as_any_other(registry, saved, grouped):
+    for place in (saved("a"), grouped, saved("b")):
+        registry.promote(registry.register(place, {}).version, by="a test", why="next")
+    assert sorted(registry.model("2").load_fleet().groups) == ["fans", "pumps"]
+    assert registry.find(grouped).version == "2"
+    assert registry.rollback(by="a test", why="").version == "2"
+    assert list(registry.model("1").load_fleet().group_of) == ["pump-1"]
+
+
+def test_what_works_on_one_group_is_told_that_a_model_has_several(registry, grouped):
+    model = registry.register(grouped, {})
+    with pytest.raises(ModelError, match=r"model 1 has 2 groups \(fans, pumps\): .* keep a project a group"):
+        model.load()
+    assert not model.damage
+
+
+def test_a_damaged_group_is_neither_promoted_nor_rolled_back_to(registry, saved, grouped):
+    registry.promote(registry.register(saved("a"), {}).version, by="a test", why="first")
+    file = registry.register(grouped, {}).directory / "detector" / "groups" / "fans" / "model.onnx"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert "fans/model.onnx: damaged" in registry.model("2").damage
+    with pytest.raises(ModelError, match=r"fans/model\.onnx: damaged"):
+        registry.promote("2", by="a test", why="it is new")
+    assert registry.champion_version() == "1"
 
 
 # --- keeping ----------------------------------------------------------------------------------------------------------

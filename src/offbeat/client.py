@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,9 +72,9 @@ class Scorer:
         """Close the connection; the next request opens another."""
         self._connection.close()
 
-    def model(self) -> dict[str, Any]:
-        """Return the model card."""
-        return self._ask("GET", "/model")
+    def model(self, asset: str | None = None) -> dict[str, Any]:
+        """Return the model card, or what it says of one machine."""
+        return self._ask("GET", "/model" if asset is None else f"/model?{urlencode({'asset': asset})}")
 
     def score(
         self, asset: str, timestamps: Sequence[Timestamp], values: ArrayLike, channels: Sequence[str] | None = None
@@ -202,8 +202,7 @@ class Stream:
             stamps, is_time = stamps_of(timestamps)
             self._context.keep(stamps, table_of(values, len(stamps)), is_time)
             if self._card is None:  # what does not fit is told at once, not when there is enough for a window
-                self._card = self._fetch_card()
-                self._card.check(self._asset, self._channels)
+                self._card = self._first_card()
         self._advance()
         return self._hand_out()
 
@@ -266,9 +265,19 @@ class Stream:
                 row = (timestamp, answer["scores"][k], answer["threshold"], answer["alarms"][k], shares)
                 self._ready.append(Scored(*row, answer["lineage"]["model"]))
 
+    def _first_card(self) -> Card:
+        try:
+            card = self._fetch_card()
+        except ServiceError as error:
+            if error.code != "unknown_asset":
+                raise
+            raise ReadingsError(str(error)) from error
+        card.check(self._channels)
+        return card
+
     def _fetch_card(self) -> Card:
         try:
-            return Card.of(self._scorer.model())
+            return Card.of(self._scorer.model(self._asset))
         except (KeyError, TypeError, ValueError) as error:
             raise ServiceError(f"{self._scorer.url}: has no model card: is it the scoring service?") from error
 

@@ -48,9 +48,11 @@ class Model:
         """
         fleet = self.load_fleet()
         if len(fleet.groups) > 1:
+            names = ", ".join(sorted(fleet.groups)[:10])
             raise ModelError(
-                f"model {self.version} has {len(fleet.groups)} groups ({', '.join(sorted(fleet.groups))}): it is served, "
-                "but the flows, the gate, drift and recalibration work with one: promote a model of one group there"
+                f"model {self.version} has {len(fleet.groups)} groups ({names}): the service takes it, but the flows, "
+                "the gate and recalibration work on a model of one: keep a project a group, or promote such a model "
+                "(offbeat models)"
             )
         return next(iter(fleet.groups.values()))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from offbeat.detection.fleet import Fleet
 from offbeat.registry import Registry
 from offbeat.serving.current import Current
 from offbeat.serving.requests import Limits
@@ -11,7 +12,7 @@ from offbeat.serving.stamps import stamp_texts
 
 @pytest.fixture
 def keep(tmp_path):
-    """Keep a detector in a registry, as its champion; return the registry."""
+    """Keep a detector or a fleet in a registry, as its champion; return the registry."""
     registry = Registry(tmp_path / "registry")
 
     def keep(detector):
@@ -25,6 +26,13 @@ def keep(tmp_path):
 
 
 @pytest.fixture
+def groups(make_detector, make_series):
+    """Two groups: pumps with readings every ten minutes, meters of an integer index, a wider window's context."""
+    meters = make_detector(make_series(asset="meter-1", timed=False), smoothing=6)
+    return Fleet({"pumps": make_detector(), "meters": meters})
+
+
+@pytest.fixture
 def current(keep, make_detector, tmp_path):
     current = Current(tmp_path / "nowhere", keep(make_detector()).directory)
     current.load()
@@ -32,8 +40,13 @@ def current(keep, make_detector, tmp_path):
 
 
 @pytest.fixture
-def detector(current):
-    return current.served.detector
+def fleet(current):
+    return current.served.fleet
+
+
+@pytest.fixture
+def detector(fleet):
+    return fleet.detector_of("pump-1")
 
 
 @pytest.fixture

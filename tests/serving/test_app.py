@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
 from serving_stack import ask
 
+from offbeat.serving import app as app_module
 from offbeat.serving.app import PATHS, REST, Pages
+from offbeat.serving.current import Current
 from offbeat.serving.guard import Guard
+from offbeat.serving.measures import MOST_LABELS, measures
 from offbeat.serving.page import FILES, PAGE_PATHS
 from offbeat.serving.refusals import CODES
 
@@ -91,6 +96,92 @@ def test_the_description_names_every_page_and_every_refusal_and_its_examples_wor
                 address = f"{path}?asset=pump-1" if "parameters" in one else path
                 answer = ask(stack(), method.upper(), address, content=content, headers={"content-type": kind})
                 assert answer.status_code == 200, answer.text
+
+
+def test_one_machine_has_a_card_of_its_own(stack):
+    whole, own = (ask(stack(), "GET", path).json() for path in ("/model", "/model?asset=pump-1"))
+    assert own == whole
+    assert refused(ask(stack(), "GET", "/model?asset=pump-9")) == (404, "unknown_asset", "asset")
+    assert refused(ask(stack(), "GET", "/model?machine=pump-1")) == (400, "bad_content", "asset")
+
+
+def test_the_card_is_compressed_for_those_who_take_it(stack):
+    app = stack()
+    packed, plain = (ask(app, "GET", "/model", headers={"accept-encoding": how}) for how in ("gzip", "identity"))
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"])
+
+
+# --- several groups ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grouped(keep, groups, stack, limits, tmp_path):
+    """The pages with a model of two groups."""
+    served = Current(tmp_path / "nowhere", keep(groups).directory)
+    served.load()
+    return stack(Pages(rest, current=served, limits=limits))
+
+
+def test_each_request_is_scored_by_the_detector_of_its_group(grouped, groups, make_series, request_of):
+    asked = [make_series(60, seed=5), make_series(60, asset="meter-1", seed=6, timed=False)]
+    answers = ask(grouped, "POST", "/score_many", json={"requests": [request_of(one) for one in asked]}).json()
+    for series, answer in zip(asked, answers["answers"], strict=True):
+        np.testing.assert_array_equal(scores_of(answer), groups.detector_of(series.asset).score(series).scores)
+    text = asked[1].to_frame().rename_axis("index").to_csv()
+    lines = ask(grouped, "POST", "/score_csv?asset=meter-1", content=text, headers=CSV).text.splitlines()
+    assert lines[0].startswith("index,asset,score")
+    assert len(lines) == 61
+
+
+def test_what_one_group_takes_another_refuses(grouped, make_series, request_of):
+    answer = ask(grouped, "POST", "/score", json=request_of(make_series(60), asset="meter-1"))
+    assert refused(answer) == (400, "bad_content", "timestamps")
+    answer = ask(grouped, "POST", "/score", json=request_of(make_series(60), asset="meter-9"))
+    assert refused(answer) == (404, "unknown_asset", "asset")
+
+
+def test_the_card_of_several_groups_has_a_block_for_each_and_each_machine_its_group(grouped, groups):
+    card = ask(grouped, "GET", "/model").json()
+    assert {name: one["period"] for name, one in card["groups"].items()} == {"pumps": "P0DT0H10M0S", "meters": 1}
+    assert {name: one["group"] for name, one in card["assets"].items()} == {"pump-1": "pumps", "meter-1": "meters"}
+    own = ask(grouped, "GET", "/model?asset=meter-1").json()
+    assert own["context"] == groups.group("meters").context
+    common = {key: card[key] for key in ("version", "registered", "metrics")}
+    asset = {key: value for key, value in card["assets"]["meter-1"].items() if key != "group"}
+    assert own == {**common, "group": "meters", **card["groups"]["meters"], "assets": {"meter-1": asset}}
+
+
+def test_the_description_fits_every_group_and_its_example_works(grouped):
+    document = ask(grouped, "GET", "/docs.json").json()
+    example = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert ask(grouped, "POST", "/score", json=example).status_code == 200
+    moments = document["components"]["schemas"]["Request"]["properties"]["timestamps"]["items"]
+    assert [one["type"] for one in moments["oneOf"]] == ["string", "integer"]
+
+
+def test_answers_and_card_say_how_far_a_threshold_can_be_trusted(grouped, groups, make_series, request_of):
+    lineage = ask(grouped, "POST", "/score", json=request_of(make_series(60))).json()["lineage"]
+    threshold = groups.detector_of("pump-1").assets["pump-1"].threshold
+    assert (lineage["maturity"], lineage["warning"]) == (threshold.maturity, threshold.warning)
+    assert lineage["maturity"] == "provisional"
+    assert ask(grouped, "GET", "/model").json()["assets"]["pump-1"]["warning"] == threshold.warning
+
+
+def test_a_model_of_many_machines_is_counted_without_their_names(grouped, make_series, request_of, monkeypatch):
+    counted = []
+    monkeypatch.setattr(app_module, "measures", lambda: SimpleNamespace(scored=lambda *one: counted.append(one)))
+    ask(grouped, "POST", "/score", json=request_of(make_series(60)))
+    [(result, n_assets)] = counted
+    assert n_assets == 2
+    metrics = measures()
+    metrics.scored(result, MOST_LABELS + 1)
+    metrics.scored(replace(result, asset="named"), MOST_LABELS)
+    labels = {sample.labels["asset"] for metric in metrics._scored.collect() for sample in metric.samples}
+    assert "" in labels
+    assert "named" in labels
 
 
 def refused(answer):

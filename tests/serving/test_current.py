@@ -35,7 +35,7 @@ def test_the_champion_is_served_and_the_next_one_takes_its_place(served, registr
     served._take_champion()
     assert served.served.model.version == "2"
     assert before.model.version == "1"  # who scores with it goes on
-    assert served.served.lineage("pump-1")["git_commit"] == "another"
+    assert served.served.fleet.detector_of("pump-1").lineage["git_commit"] == "another"
 
 
 def test_it_is_followed_while_the_service_runs(served, registry, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from offbeat.detection.fleet import ALONE, Fleet
 from offbeat.readings.asset_readings import read_readings
 from offbeat.readings.assets import AssetFiles
 from offbeat.serving.refusals import Refusal
@@ -27,25 +28,25 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_request_is_the_series_that_it_was_made_of(make_detector, make_series, request_of, limits, timed):
-    detector = make_detector(make_series(timed=timed))
+    fleet = Fleet({ALONE: make_detector(make_series(timed=timed))})
     series = make_series(150, gaps=GAPS, missing=0.05, timed=timed)
     content = read_json(json.dumps(request_of(series)).encode())
-    assert_same(read_request(content, detector, limits), series)
+    assert_same(read_request(content, fleet, limits), series)
 
 
-def test_a_csv_file_is_what_it_is_as_a_file(detector, make_series, limits, tmp_path):
+def test_a_csv_file_is_what_it_is_as_a_file(fleet, make_series, limits, tmp_path):
     frame = make_series(150, gaps=GAPS, missing=0.05).to_frame().rename_axis("timestamp")
     for separator, name in ((",", "a"), (";", "b"), ("\t", "c")):
         path = tmp_path / f"{name}.csv"
         frame.dropna(how="all").to_csv(path, sep=separator)
-        got = read_csv(path.read_bytes(), "pump-1", detector, limits)
+        got = read_csv(path.read_bytes(), "pump-1", fleet, limits)
         assert_same(got, read_readings(AssetFiles.of(path), period="10min", max_gap=2))
 
 
-def test_channels_may_stand_in_any_order(detector, make_series, request_of, limits):
+def test_channels_may_stand_in_any_order(fleet, detector, make_series, request_of, limits):
     series = make_series(50)
     turned = series.in_order(("temp", "flow", "speed"))
-    got = read_request(request_of(turned, channels=list(turned.channels)), detector, limits)
+    got = read_request(request_of(turned, channels=list(turned.channels)), fleet, limits)
     np.testing.assert_array_equal(detector.score(got).scores, detector.score(series).scores)
 
 
@@ -84,10 +85,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "code", "field"), WRONG)
-def test_what_is_wrong_is_refused_with_its_field(detector, make_series, request_of, limits, changes, code, field):
+def test_what_is_wrong_is_refused_with_its_field(fleet, make_series, request_of, limits, changes, code, field):
     content = changed(request_of(make_series(40)), **changes)
-    assert refusal(read_request, content, detector, limits) == (code, field)
-    assert refusal(read_request, content, detector, limits, "requests[2].") == (code, f"requests[2].{field}")
+    assert refusal(read_request, content, fleet, limits) == (code, field)
+    assert refusal(read_request, content, fleet, limits, "requests[2].") == (code, f"requests[2].{field}")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a": NaN}', b"[1e999]", b"[" * 100_000])
@@ -96,8 +97,8 @@ def test_what_is_no_json_is_refused(body):
 
 
 @pytest.mark.parametrize("content", [None, 3, [], "x"])
-def test_another_kind_of_json_is_no_request(detector, limits, content):
-    assert refusal(read_request, content, detector, limits) == ("bad_content", None)
+def test_another_kind_of_json_is_no_request(fleet, limits, content):
+    assert refusal(read_request, content, fleet, limits) == ("bad_content", None)
 
 
 HEAD = "timestamp,flow,speed,temp\n"
@@ -119,12 +120,12 @@ HEAD = "timestamp,flow,speed,temp\n"
         (HEAD + "2026-01-05,1,2,3\n" * 1001, "too_large", None),
     ],
 )
-def test_what_is_wrong_in_a_csv_file_is_refused_with_its_line(detector, limits, text, code, field):
-    assert refusal(read_csv, text.encode(), "pump-1", detector, limits) == (code, field)
+def test_what_is_wrong_in_a_csv_file_is_refused_with_its_line(fleet, limits, text, code, field):
+    assert refusal(read_csv, text.encode(), "pump-1", fleet, limits) == (code, field)
 
 
-def test_what_is_no_text_is_no_csv_file(detector, limits):
-    assert refusal(read_csv, b"\xff\xfe\x00", "pump-1", detector, limits) == ("bad_content", None)
+def test_what_is_no_text_is_no_csv_file(fleet, limits):
+    assert refusal(read_csv, b"\xff\xfe\x00", "pump-1", fleet, limits) == ("bad_content", None)
 
 
 @pytest.mark.parametrize(

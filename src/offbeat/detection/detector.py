@@ -6,7 +6,7 @@ Batch, stream and service score through this one class, so that they give the sa
 from __future__ import annotations
 
 import logging
-import os
+from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -490,11 +490,12 @@ class Detector:
 
 
 def few_like(name: str, known: Collection[str]) -> str:
-    """Return names in words: all, or where there are many a few that begin like one."""
-    if len(known) <= MOST_NAMES:
-        return ", ".join(sorted(known)) or "none"
-    alike = sorted(known, key=lambda one: (-len(os.path.commonprefix([one, name])), one))[:MOST_NAMES]
-    return f"{', '.join(alike)} and {len(known) - MOST_NAMES:,} more"
+    """Return names in words: all, or where there are many a few that stand beside one in the alphabet."""
+    names = sorted(known)
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names) or "none"
+    first = min(max(bisect(names, name) - MOST_NAMES // 2, 0), len(names) - MOST_NAMES)
+    return f"{', '.join(names[first : first + MOST_NAMES])} and {len(names) - MOST_NAMES:,} more"
 
 
 def _longest_segment(series: Series) -> int:

@@ -8,7 +8,7 @@ script's memory. */
   const find = (id) => document.getElementById(id);
   const root = document.documentElement.dataset;
   const LIMITS = { rows: Number(root.rows), body: Number(root.body) }, TIME_COLUMNS = root.timeColumns.split(",");
-  const MANY_ASSETS = 12;
+  const MANY_ASSETS = 12, MOST_CHOICES = 200; // a list of thousands is slow, and nobody reads it
   let token = "", card = null, file = null, shown = null, turns = 0;
   let waiting = null; // what is done once there is a token
 
@@ -70,26 +70,34 @@ script's memory. */
     card = await ask("model");
     for (const id of ["ask", "model"]) find(id).hidden = false;
     Parts.card(find("card"), card);
-    const { isTime } = Parts.period(card), start = isTime ? "2026-01-05T00:00:00Z" : "0";
-    find("example").textContent = `${[isTime ? "timestamp" : "index", ...card.channels].join(",")}\n${[start, ...card.channels.map(() => "0.0")].join(",")}\n…`;
-    find("rule").textContent = isTime ? `Write times as 2026-01-05T00:10:00Z; without a zone they are taken as UTC. One every ${Parts.length(1, true, Parts.period(card).step)}.` : "The index is a whole number.";
     find("search-label").hidden = Object.keys(card.assets).length <= MANY_ASSETS;
     choices();
   }
 
   // ---- the asset ----
 
-  function choices() {
-    const wanted = find("search").value.toLowerCase(), before = find("asset").value;
-    const names = Object.keys(card.assets).filter((name) => name.toLowerCase().includes(wanted));
+  /** List the assets that have what is searched for in their name, `chosen` among them where there are many. */
+  function choices(chosen = find("asset").value) {
+    const wanted = find("search").value.toLowerCase();
+    const found = Object.keys(card.assets).filter((name) => name.toLowerCase().includes(wanted)), names = found.slice(0, MOST_CHOICES);
+    if (found.includes(chosen) && !names.includes(chosen)) names.unshift(chosen);
     find("asset").replaceChildren(...names.map((name) => make("option", { value: name }, Offbeat.shortened(name, 80))));
-    if (names.includes(before)) find("asset").value = before;
+    if (names.includes(chosen)) find("asset").value = chosen;
+    find("more-assets").textContent = found.length > names.length ? `and ${(found.length - names.length).toLocaleString("en")} more: find one by its name` : "";
     assetWords(names.length);
   }
 
   function assetWords(n) {
-    const facts = card.assets[find("asset").value];
-    find("asset-words").textContent = facts ? `Its threshold is ${Offbeat.number(facts.threshold)}. ${Parts.promise(facts)}` : n ? "" : "No asset has that in its name.";
+    const asset = find("asset").value, facts = card.assets[asset];
+    find("asset-words").textContent = facts ? `Its threshold is ${Offbeat.number(facts.threshold)}${facts.maturity === "provisional" ? ", provisional" : ""}. ${Parts.promise(facts)}` : n ? "" : "No asset has that in its name.";
+    if (facts) fileWords(Parts.cardOf(card, asset));
+  }
+
+  /** What a file of an asset must look like. */
+  function fileWords({ channels, period }) {
+    const { isTime, step } = Parts.period({ period }), start = isTime ? "2026-01-05T00:00:00Z" : "0";
+    find("example").textContent = `${[isTime ? "timestamp" : "index", ...channels].join(",")}\n${[start, ...channels.map(() => "0.0")].join(",")}\n…`;
+    find("rule").textContent = isTime ? `Write times as 2026-01-05T00:10:00Z; without a zone they are taken as UTC. One every ${Parts.length(1, true, step)}.` : "The index is a whole number.";
   }
 
   // ---- a file ----
@@ -106,15 +114,16 @@ script's memory. */
     }
     file = ReadingsFile.open(name, text, TIME_COLUMNS);
     const stem = name.replace(/\.[^.]*$/, ""), byName = card && Object.hasOwn(card.assets, stem);
-    if (byName) { find("search").value = ""; choices(); find("asset").value = stem; assetWords(1); }
+    if (byName) { find("search").value = ""; choices(stem); }
     find("again").textContent = `Score ${Offbeat.shortened(name, 60)} again`;
     find("again").hidden = false;
     await score(byName);
   }
 
   const score = (byName = false) => attempt(async () => {
-    const turn = ++turns, asset = find("asset").value, { isTime, step } = Parts.period(card);
+    const turn = ++turns, asset = find("asset").value;
     if (!asset) throw new Problem({ message: "No asset is chosen. Clear “Find an asset”, and choose one." });
+    const own = Parts.cardOf(card, asset), { isTime, step } = Parts.period(own);
     const scored = file, begin = `Scoring ${scored.n.toLocaleString("en")} rows as ${Offbeat.shortened(asset, 80)} …`;
     find("status").textContent = begin;
     const send = async (text, skipped) => {
@@ -128,7 +137,7 @@ script's memory. */
       }
     };
     const progress = (n) => { find("status").textContent = `${begin} ${Math.floor((100 * n) / scored.n)}%`; };
-    const answer = await ReadingsFile.scored(scored, { limits: LIMITS, context: card.stream_rows, isTime, send, progress });
+    const answer = await ReadingsFile.scored(scored, { limits: LIMITS, context: own.stream_rows, isTime, send, progress });
     if (turn !== turns) return;
     answer.events.forEach((event) => { event.channels = event.channels || Parts.shares(answer, event).slice(0, 3); });
     if (answer.lineage.model !== card.version) await loadCard();

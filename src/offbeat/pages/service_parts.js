@@ -24,25 +24,40 @@ const ServiceParts = (() => {
 
   const facts = (rows) => make("dl", { class: "facts" }, ...rows.filter(([, value]) => value !== null && value !== undefined && value !== "").flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 
+  /** What a model card says for an asset: in a model of several groups, what it says of its group. */
+  const cardOf = (model, asset) => (model.groups ? { ...model, ...model.groups[model.assets[asset].group] } : model);
+
+  const long = (list) => (list.length > 12 ? make("details", {}, make("summary", {}, count(list.length, "name")), list.join(", ")) : list.join(", "));
+  const hash = (value) => (value ? make("code", { title: value }, value.slice(0, 12)) : null);
+
   function card(element, model) {
-    const { isTime, step } = period(model), names = Object.keys(model.assets), m = model.metrics;
-    const long = (list) => (list.length > 12 ? make("details", {}, make("summary", {}, count(list.length, "name")), list.join(", ")) : list.join(", "));
-    const hash = (value) => (value ? make("code", { title: value }, value.slice(0, 12)) : null);
+    const m = model.metrics, names = Object.keys(model.assets);
     const judged = m.n_events ? `${m.n_events_found} of ${count(m.n_events, "labelled event")} found, ${count(m.false_alarms, "false alarm")}${m.normal_days ? ` in ${number(m.normal_days)} normal days` : ""}` : null;
-    element.replaceChildren(facts([
+    const head = [
       ["Version", `${model.version}, registered ${moment(model.registered, true)}`],
       ["When it was judged", judged],
       ["Ranking, VUS-PR", typeof m.vus_pr === "number" ? `${number(m.vus_pr)}, 1 being perfect` : null],
+    ];
+    if (!model.groups) { element.replaceChildren(facts([...head, ...group(model, names)])); return; }
+    const members = Object.fromEntries(Object.keys(model.groups).map((name) => [name, []]));
+    names.forEach((name) => members[model.assets[name].group].push(name));
+    element.replaceChildren(facts([...head, ["Assets", count(names.length, "asset")]]), ...Object.entries(model.groups).flatMap(([name, own]) => [make("h3", {}, name), facts(group(own, members[name]))]));
+  }
+
+  /** Rows of facts of a group, or of a model of one. */
+  function group(own, names) {
+    const { isTime, step } = period(own);
+    return [
       ["Assets", long(names)],
-      ["Channels", long(model.channels)],
+      ["Channels", long(own.channels)],
       ["One reading every", isTime ? duration(step) : count(step, "index step")],
-      ["It looks at", `${isTime ? `${duration(model.window_size * step)}, ` : ""}${count(model.window_size, "timestep")} at once`],
-      ["A score is final", model.delay ? `${length(model.delay, isTime, step)} after its reading` : "as soon as its reading is there"],
-      ["Kind", model.lineage.method],
-      ["Readings, hash", hash(model.lineage.data_hash)],
-      ["Parameters, hash", hash(model.lineage.params_hash)],
-      ["Commit", hash(model.lineage.git_commit)],
-    ]));
+      ["It looks at", `${isTime ? `${duration(own.window_size * step)}, ` : ""}${count(own.window_size, "timestep")} at once`],
+      ["A score is final", own.delay ? `${length(own.delay, isTime, step)} after its reading` : "as soon as its reading is there"],
+      ["Kind", own.lineage.method],
+      ["Readings, hash", hash(own.lineage.data_hash)],
+      ["Parameters, hash", hash(own.lineage.params_hash)],
+      ["Commit", hash(own.lineage.git_commit)],
+    ];
   }
 
   function verdict(answer, isTime, step) {
@@ -123,5 +138,5 @@ const ServiceParts = (() => {
       line ? make("pre", { tabindex: 0, "aria-label": "The line" }, Offbeat.shortened(line, 400)) : null, remedy ? make("p", { class: "muted" }, remedy) : null));
   }
 
-  return { period, promise, card, verdict, notes, alarms, alarm, problem, told, shares, length };
+  return { period, promise, cardOf, card, verdict, notes, alarms, alarm, problem, told, shares, length };
 })();

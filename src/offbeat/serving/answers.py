@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from offbeat.detection.calibration import SECONDS_PER_WEEK
+from offbeat.detection.calibration import SECONDS_PER_WEEK, Calibration
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.detection.result import Event, ScoreResult
 from offbeat.detection.streaming import final_rows
 from offbeat.readings.moments import step_json
@@ -74,24 +75,38 @@ def lineage_of(model: Model, detector: Detector, asset: str) -> dict[str, Any]:
         **detector.lineage,
         **calibration.origin,
         "calibrated": model.card.get("calibrated", {}).get(asset, model.card["registered"]),
-        **_promise(calibration.threshold.promised_alarm_rate, detector),
+        **_promise(calibration, detector),
     }
 
 
-def card(model: Model, detector: Detector) -> dict[str, Any]:
-    """Return the model card."""
+def card(model: Model, fleet: Fleet) -> dict[str, Any]:
+    """Return the model card; one of several groups has what is of a group in a block for each."""
+    heads = {group: _group_card(detector) for group, detector in sorted(fleet.groups.items())}
+    named = len(heads) > 1
     assets = {
-        name: {
-            "threshold": calibration.threshold.value,
-            "method": calibration.threshold.method,
-            "warning": calibration.threshold.warning,
-            **_promise(calibration.threshold.promised_alarm_rate, detector),
-        }
-        for name, calibration in sorted(detector.assets.items())
+        asset: ({"group": group} if named else {}) | _asset_card(fleet.groups[group], asset)
+        for asset, group in sorted(fleet.group_of.items())
     }
+    return {**_model_card(model), **({"groups": heads} if named else next(iter(heads.values()))), "assets": assets}
+
+
+def card_of_asset(model: Model, fleet: Fleet, asset: str) -> dict[str, Any]:
+    """Return the model card as it would be if there were one asset alone, which the model knows; with its group."""
+    detector = fleet.detector_of(asset)
+    group = {"group": fleet.group_of[asset]} if len(fleet.groups) > 1 else {}
+    return {**_model_card(model), **group, **_group_card(detector), "assets": {asset: _asset_card(detector, asset)}}
+
+
+def _model_card(model: Model) -> dict[str, Any]:
     return {
         "version": model.version,
         "registered": model.card["registered"],
+        "metrics": model.card.get("metrics") or {},
+    }
+
+
+def _group_card(detector: Detector) -> dict[str, Any]:
+    return {
         "channels": list(detector.channels),
         "period": step_json(detector.step, detector.is_time),
         "window_size": detector.window_size,
@@ -100,9 +115,13 @@ def card(model: Model, detector: Detector) -> dict[str, Any]:
         "stream_rows": stream_rows(detector),
         "max_gap": detector.max_gap,
         "lineage": dict(detector.lineage),
-        "metrics": model.card.get("metrics") or {},
-        "assets": assets,
     }
+
+
+def _asset_card(detector: Detector, asset: str) -> dict[str, Any]:
+    calibration = detector.assets[asset]
+    threshold = calibration.threshold
+    return {"threshold": threshold.value, "method": threshold.method, **_promise(calibration, detector)}
 
 
 def stream_rows(detector: Detector) -> int:
@@ -110,11 +129,14 @@ def stream_rows(detector: Detector) -> int:
     return detector.context + detector.window_size
 
 
-def _promise(rate: float | None, detector: Detector) -> dict[str, float | None]:
-    """Return the promised alarms, per week or per 10,000 timesteps; None where nothing is promised."""
+def _promise(calibration: Calibration, detector: Detector) -> dict[str, Any]:
+    """Return how far a threshold can be trusted, and the promised alarms: per week or per 10,000 timesteps, or None."""
+    threshold = calibration.threshold
+    rate, trust = threshold.promised_alarm_rate, {"maturity": threshold.maturity, "warning": threshold.warning}
     if detector.period_s is None:
-        return {"promised_false_alarms_per_10000_timesteps": None if rate is None else rate * 10_000}
-    return {"promised_false_alarms_per_week": None if rate is None else rate * SECONDS_PER_WEEK / detector.period_s}
+        return {**trust, "promised_false_alarms_per_10000_timesteps": None if rate is None else rate * 10_000}
+    weekly = None if rate is None else rate * SECONDS_PER_WEEK / detector.period_s
+    return {**trust, "promised_false_alarms_per_week": weekly}
 
 
 def _event(event: Event, result: ScoreResult) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,17 +11,18 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
+from offbeat.detection.detector import Detector
 from offbeat.detection.result import ScoreResult
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.readings.series import Series
-from offbeat.serving.answers import answer, to_csv, to_json
+from offbeat.serving.answers import answer, card_of_asset, lineage_of, to_csv, to_json
 from offbeat.serving.current import Current, Served
 from offbeat.serving.description import description
 from offbeat.serving.guard import App, Receive, Scope, Send, respond
 from offbeat.serving.measures import measures
 from offbeat.serving.page import PAGE_PATHS, Headers, PageFiles
 from offbeat.serving.refusals import Refusal
-from offbeat.serving.requests import Limits, read_csv, read_json, read_many, read_request
+from offbeat.serving.requests import Limits, known_detector, read_csv, read_json, read_many, read_request
 
 REST = ("/livez", "/readyz", "/healthz", "/metrics")  # BentoML's own
 PATHS = (*PAGE_PATHS, "/score", "/score_many", "/score_csv", "/model", "/docs.json", *REST)
@@ -90,7 +92,7 @@ class Pages:
         served = self.current.served
 
         def work() -> bytes:
-            series = read_request(read_json(asked.body), served.detector, self.limits)
+            series = read_request(read_json(asked.body), served.fleet, self.limits)
             return to_json(_answer(served, series))
 
         return await self._run(work, len(asked.body)), _type(JSON)
@@ -101,7 +103,7 @@ class Pages:
 
         def one(content: Any, field: str) -> dict[str, Any]:
             try:
-                return _answer(served, read_request(content, served.detector, self.limits, field))
+                return _answer(served, read_request(content, served.fleet, self.limits, field))
             except Refusal as refusal:
                 measures().refused(refusal.code)
                 return refusal.body
@@ -114,19 +116,27 @@ class Pages:
 
     async def _score_csv(self, asked: Asked) -> tuple[bytes, Headers]:
         _check_type(asked, CSV)
-        served, asset = self.current.served, _asset(asked.query)
+        served, asset = self.current.served, _asset(asked.query, "/score_csv")
         wants_json = JSON in asked.accept
 
         def work() -> bytes:
-            series = read_csv(asked.body, asset, served.detector, self.limits)
+            series = read_csv(asked.body, asset, served.fleet, self.limits)
             if wants_json:
                 return to_json(_answer(served, series))
-            return to_csv(_result(served, series)).encode()
+            return to_csv(_result(served, served.fleet.detector_of(asset), series)).encode()
 
         return await self._run(work, len(asked.body)), _type(JSON if wants_json else CSV + b"; charset=utf-8")
 
-    async def _model(self, _: Asked) -> tuple[bytes, Headers]:
-        return self.current.served.card, _type(JSON)
+    async def _model(self, asked: Asked) -> tuple[bytes, Headers]:
+        served = self.current.served
+        if asked.query:
+            asset = _asset(asked.query, "/model")
+            known_detector(served.fleet, asset)
+            return to_json(card_of_asset(served.model, served.fleet, asset)), _type(JSON)
+        headers, packed = [*_type(JSON), (b"vary", b"accept-encoding")], served.packed_card
+        if b"gzip" in asked.encodings:
+            return packed, [*headers, (b"content-encoding", b"gzip")]
+        return gzip.decompress(packed), headers
 
     async def _description(self, _: Asked) -> tuple[bytes, Headers]:
         return to_json(description(self.current.served)), _type(JSON)
@@ -144,17 +154,18 @@ class Pages:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def _result(served: Served, series: Series) -> ScoreResult:
+def _result(served: Served, detector: Detector, series: Series) -> ScoreResult:
     try:
-        result = served.detector.score(series)
+        result = detector.score(series)
     except (ReadingsError, ModelError) as error:
         raise Refusal("bad_shape", str(error), "values") from None
-    measures().scored(result)
+    measures().scored(result, len(served.fleet.group_of))
     return result
 
 
 def _answer(served: Served, series: Series) -> dict[str, Any]:
-    return answer(_result(served, series), series, served.detector, served.lineage(series.asset))
+    detector = served.fleet.detector_of(series.asset)
+    return answer(_result(served, detector, series), series, detector, lineage_of(served.model, detector, series.asset))
 
 
 async def _asked(scope: Scope, receive: Receive) -> Asked:
@@ -182,11 +193,11 @@ def _check_type(asked: Asked, wanted: bytes) -> None:
         raise Refusal("unsupported_type", "send UTF-8")
 
 
-def _asset(query: bytes) -> str:
+def _asset(query: bytes, path: str) -> str:
     try:
         found = parse_qs(query.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
     except (ValueError, UnicodeDecodeError):
         found = {}
     if set(found) != {"asset"} or len(found["asset"]) != 1:
-        raise Refusal("bad_content", "name the machine in the address: /score_csv?asset=NAME", "asset")
+        raise Refusal("bad_content", f"name the machine in the address: {path}?asset=NAME", "asset")
     return found["asset"][0]

@@ -21,7 +21,7 @@ SPARE = 3  # times its context that a stream keeps, for a later model that needs
 
 @dataclass(frozen=True)
 class Card:
-    """What a stream must know of a model: docs/service.md tells what the card says."""
+    """What a stream must know of a model, for its machine: docs/service.md tells what the card says."""
 
     version: str
     step: int
@@ -30,13 +30,9 @@ class Card:
     stream_rows: int
     max_gap: int
     channels: tuple[str, ...]
-    assets: frozenset[str]
 
-    def check(self, asset: str, channels: Sequence[str] | None) -> None:
-        """Raise ReadingsError where the model does not know a machine, or has other channels."""
-        if asset not in self.assets:
-            known = ", ".join(sorted(self.assets)[:10])
-            raise ReadingsError(f"the model does not know asset {asset!r} (known: {known}): name one of these")
+    def check(self, channels: Sequence[str] | None) -> None:
+        """Raise ReadingsError where the model has other channels."""
         if channels is not None and sorted(channels) != sorted(self.channels):
             raise ReadingsError(
                 f"the model knows channels {', '.join(self.channels)}, got {', '.join(channels)}: give just these"
@@ -54,7 +50,6 @@ class Card:
             stream_rows=int(content["stream_rows"]),
             max_gap=int(content["max_gap"]),
             channels=tuple(content["channels"]),
-            assets=frozenset(content["assets"]),
         )
 
 

@@ -6,16 +6,16 @@ Whoever scores takes `current.served` once and keeps it: it never changes, only 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.errors import ModelError
 from offbeat.registry import Model, Registry, open_model
-from offbeat.serving.answers import card, lineage_of, to_json
+from offbeat.serving.answers import card, to_json
 from offbeat.serving.measures import measures
 
 LOOK_EVERY_S = 2.0
@@ -24,11 +24,13 @@ logger = logging.getLogger("bentoml.offbeat")  # BentoML shows what goes to logg
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A loaded model, and what is said of it again and again."""
+    """A loaded model, and what is said of it again and again.
+
+    What it holds does not grow with requests, however many assets they are for.
+    """
 
     model: Model
-    detector: Detector
-    _lineages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fleet: Fleet
 
     @staticmethod
     def load(model: Model) -> Served:
@@ -38,18 +40,12 @@ class Served:
         ------
         ModelError
         """
-        return Served(model, model.load())
+        return Served(model, model.load_fleet())
 
     @cached_property
-    def card(self) -> bytes:
-        """The model card in JSON."""
-        return to_json(card(self.model, self.detector))
-
-    def lineage(self, asset: str) -> dict[str, Any]:
-        """Where the scores of an asset come from."""
-        if asset not in self._lineages:
-            self._lineages[asset] = lineage_of(self.model, self.detector, asset)
-        return self._lineages[asset]
+    def packed_card(self) -> bytes:
+        """The model card in JSON, compressed: of many assets it is a twentieth."""
+        return gzip.compress(to_json(card(self.model, self.fleet)), 6, mtime=0)
 
 
 class Current:

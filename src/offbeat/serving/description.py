@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from offbeat.detection.detector import Detector
 from offbeat.serving.current import Served
 from offbeat.serving.refusals import CODES
 from offbeat.serving.stamps import stamp_texts
@@ -52,7 +53,7 @@ def description(served: Served) -> dict[str, Any]:
                     "parameters": [asset],
                 }
             },
-            "/model": {"get": {"summary": "The model card", "responses": _responses({"type": "object"})}},
+            "/model": {"get": _card()},
             "/": {"get": _page()},
         },
         "security": [{}, {"token": []}],  # whether a token is asked for, the service's environment says
@@ -61,6 +62,12 @@ def description(served: Served) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _card() -> dict[str, Any]:
+    summary = "The model card, or what it says of one machine: a model of several groups has a block for each"
+    asset = {"name": "asset", "in": "query", "required": False, "schema": {"type": "string"}}
+    return {"summary": summary, "parameters": [asset], "responses": _responses({"type": "object"})}
 
 
 def _page() -> dict[str, Any]:
@@ -97,9 +104,15 @@ def _responses(answer: dict[str, Any], *, also_csv: bool = False) -> dict[str, A
 
 
 def _request(served: Served) -> dict[str, Any]:
-    n_channels = len(served.detector.channels)
-    row = {"type": "array", "items": _NUMBER, "minItems": n_channels, "maxItems": n_channels}
-    moment = {"type": "string", "format": "date-time"} if served.detector.is_time else {"type": "integer"}
+    detectors = served.fleet.groups.values()
+    widths = [len(detector.channels) for detector in detectors]
+    n_channels = {"minItems": min(widths), "maxItems": max(widths)}
+    row = {"type": "array", "items": _NUMBER, **n_channels}
+    kinds = [
+        {"type": "string", "format": "date-time"} if is_time else {"type": "integer"}
+        for is_time in sorted({detector.is_time for detector in detectors}, reverse=True)
+    ]
+    moment = kinds[0] if len(kinds) == 1 else {"oneOf": kinds}
     return {
         "type": "object",
         "required": ["asset", "timestamps", "values"],
@@ -121,9 +134,8 @@ def _request(served: Served) -> dict[str, Any]:
             "channels": {
                 "type": "array",
                 "items": {"type": "string"},
-                "minItems": n_channels,
-                "maxItems": n_channels,
-                "description": "Order of the columns of values; that of the model by default",
+                **n_channels,
+                "description": "Order of the columns of values; by default that of the model, for this machine",
             },
         },
     }
@@ -176,21 +188,26 @@ def _error() -> dict[str, Any]:
 
 def _example(served: Served) -> dict[str, Any]:
     """Return a request that gets an answer: the usual readings of a machine, twice as many as a window."""
-    asset = min(served.detector.assets)
-    stamps = _example_stamps(served)
-    usual = served.detector.assets[asset].scaling.usual_readings(stamps)
+    asset, detector = _example_asset(served)
+    stamps = _example_stamps(detector)
+    usual = detector.assets[asset].scaling.usual_readings(stamps)
     values = [[float(f"{value:.4g}") for value in row] for row in usual.tolist()]
-    return {"asset": asset, "timestamps": stamp_texts(stamps, served.detector.is_time), "values": values}
+    return {"asset": asset, "timestamps": stamp_texts(stamps, detector.is_time), "values": values}
 
 
 def _csv_example(served: Served) -> str:
-    example = _example(served)
-    name = "timestamp" if served.detector.is_time else "index"
-    lines = [",".join([name, *served.detector.channels])]
+    example, (_, detector) = _example(served), _example_asset(served)
+    name = "timestamp" if detector.is_time else "index"
+    lines = [",".join([name, *detector.channels])]
     rows = zip(example["timestamps"], example["values"], strict=True)
     return "\n".join([*lines, *(",".join(map(str, [stamp, *values])) for stamp, values in rows)]) + "\n"
 
 
-def _example_stamps(served: Served) -> IntArray:
-    begin = 1_767_571_200_000_000_000 if served.detector.is_time else 0  # 2026-01-05
-    return begin + np.arange(2 * served.detector.window_size, dtype=np.int64) * served.detector.step
+def _example_asset(served: Served) -> tuple[str, Detector]:
+    asset = min(served.fleet.group_of)
+    return asset, served.fleet.detector_of(asset)
+
+
+def _example_stamps(detector: Detector) -> IntArray:
+    begin = 1_767_571_200_000_000_000 if detector.is_time else 0  # 2026-01-05
+    return begin + np.arange(2 * detector.window_size, dtype=np.int64) * detector.step

@@ -13,11 +13,12 @@ import numpy as np
 
 from offbeat.detection.result import ScoreResult
 
+MOST_LABELS = 1_000  # assets of a model that each have figures of their own, which stay in memory
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 
 class Measures:
-    """The metrics of one process. Labels are names of assets and pages that there are, so that they stay few."""
+    """The metrics of one process. Labels are names of assets, of models that have few, and of pages: they stay few."""
 
     def __init__(self) -> None:
         from prometheus_client import Counter, Gauge, Histogram
@@ -34,12 +35,13 @@ class Measures:
         self._model = Gauge("offbeat_model", "1 for the model that is served", ["version"], multiprocess_mode="livemax")
         self._refused_models = Counter("offbeat_refused_models", "Champions that could not be loaded")
 
-    def scored(self, result: ScoreResult) -> None:
-        """Count what was scored."""
-        self._scored.labels(result.asset).inc(int(np.isfinite(result.scores).sum()))
-        self._alarms.labels(result.asset).inc(int(result.alarms.sum()))
-        last = float(result.scores[-1])
-        if math.isfinite(last) and result.threshold > 0:
+    def scored(self, result: ScoreResult, n_assets: int) -> None:
+        """Count what was scored by a model of so many assets; of many there is a sum alone, without a label."""
+        named = n_assets <= MOST_LABELS
+        label, last = result.asset if named else "", float(result.scores[-1])
+        self._scored.labels(label).inc(int(np.isfinite(result.scores).sum()))
+        self._alarms.labels(label).inc(int(result.alarms.sum()))
+        if named and math.isfinite(last) and result.threshold > 0:
             self._last.labels(result.asset).set(last / result.threshold)
 
     def refused(self, code: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.detection.reading import LEEWAY
 from offbeat.errors import ModelError, ReadingsError
 from offbeat.readings.grid import Readings, inferred_step, to_grid
@@ -49,14 +50,14 @@ def read_json(body: bytes) -> Any:
         raise Refusal("bad_content", f"not JSON: {error}") from None
 
 
-def read_request(content: Any, detector: Detector, limits: Limits, field: str = "") -> Series:
-    """Return the readings of one asset, checked and on the detector's grid.
+def read_request(content: Any, fleet: Fleet, limits: Limits, field: str = "") -> Series:
+    """Return the readings of one asset, checked and on the grid of its detector.
 
     Parameters
     ----------
     content : object
         As JSON gives it.
-    detector : Detector
+    fleet : Fleet
     limits : Limits
     field : str
         What stands before the names of fields, as in ``requests[2].``.
@@ -78,6 +79,7 @@ def read_request(content: Any, detector: Detector, limits: Limits, field: str = 
     asset = content["asset"]
     if not isinstance(asset, str):
         raise Refusal("bad_content", "asset must be a text", f"{field}asset")
+    detector = known_detector(fleet, asset, f"{field}asset")
     channels = content.get("channels", list(detector.channels))
     if not isinstance(channels, list) or {type(name) for name in channels} - {str}:
         raise Refusal("bad_content", "channels must be a list of texts", f"{field}channels")
@@ -87,7 +89,16 @@ def read_request(content: Any, detector: Detector, limits: Limits, field: str = 
     return to_series(asset, stamps, values, named, detector, field)
 
 
-def read_csv(body: bytes, asset: str, detector: Detector, limits: Limits) -> Series:
+def known_detector(fleet: Fleet, asset: str, field: str = "asset") -> Detector:
+    """Return the detector of an asset; Refusal if the model does not know it."""
+    if asset not in fleet.group_of:
+        raise Refusal(
+            "unknown_asset", f"the model does not know asset {asset[:100]!r}: GET /model lists those it does", field
+        )
+    return fleet.detector_of(asset)
+
+
+def read_csv(body: bytes, asset: str, fleet: Fleet, limits: Limits) -> Series:
     """Return the readings of a CSV file: a line of names, then a timestamp and a number for each channel.
 
     Separated by comma, semicolon or tab; an empty cell, NA, NaN or null is a missing reading.
@@ -97,6 +108,7 @@ def read_csv(body: bytes, asset: str, detector: Detector, limits: Limits) -> Ser
     Refusal
         Its field is the line, and the column where one cell is wrong.
     """
+    detector = known_detector(fleet, asset)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,12 +152,6 @@ def to_series(
     asset: str, stamps: IntArray, values: FloatArray, channels: tuple[str, ...], detector: Detector, field: str = ""
 ) -> Series:
     """Put readings on the detector's grid, as `offbeat score` does with those of a file."""
-    if asset not in detector.assets:
-        raise Refusal(
-            "unknown_asset",
-            f"the model does not know asset {asset[:100]!r}: GET /model lists those it does",
-            f"{field}asset",
-        )
     if set(channels) != set(detector.channels) or len(channels) != len(detector.channels):
         missing = [name for name in detector.channels if name not in channels]
         extra = [name[:50] for name in channels if name not in detector.channels]
