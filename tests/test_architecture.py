@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "serving": {"serving", "detection", "readings"},
     "pages": {"pages"},
     "drift": {"drift", "detection", "readings"},
-    "fleet": {"fleet", "models", "detection", "readings"},
+    "fleet": {"fleet", "drift", "evaluation", "detection", "readings"},
 }
 ANY_WING_MAY_IMPORT = {
     *("offbeat", "offbeat.errors", "offbeat.files", "offbeat.typing", "offbeat.params", "offbeat.tables"),
@@ -46,6 +46,10 @@ SHARED_BY = {
     "models": {"offbeat.preparation"},
     "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
     "serving": {"offbeat.registry", "offbeat.pages"},
+    "fleet": {
+        *(f"offbeat.{name}" for name in ("assembly", "lineage", "locks", "preparation", "reporting", "summary")),
+        *("offbeat.training", "offbeat.window_choice"),
+    },
 }
 FEW_LIBRARIES = {"readings", "detection", "operation", "serving", "drift", "fleet"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
