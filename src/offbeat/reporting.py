@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +19,7 @@ from offbeat.files import new_file
 from offbeat.readings.messages import count, length_text
 from offbeat.tables import text_table
 
+MOST_LINES = 100  # of assets, on a terminal
 ROW_GROUP = 1 << 16  # rows at least; a file of many small ones takes longer to read
 POOR_EXPLAINED_VARIANCE = 0.3  # below it the network has learnt little more than the mean
 
@@ -49,8 +51,14 @@ def events_table(results: Iterable[ScoreResult]) -> str:
 
 
 def threshold_lines(detector: Detector, assets: Sequence[str]) -> list[str]:
-    """Return a line an asset: its threshold; and a line for each that is provisional, which says why."""
+    """Return a line an asset: its threshold; and a line for each that is provisional, which says why.
+
+    Of more than `MOST_LINES` assets, how many are in which state.
+    """
     thresholds = {name: detector.assets[name].threshold for name in assets}
+    if len(assets) > MOST_LINES:
+        states = Counter(threshold.maturity for threshold in thresholds.values())
+        return [f"{count(len(assets), 'machine')}: {', '.join(f'{n} {state}' for state, n in sorted(states.items()))}"]
     lines = [f"{name}: threshold {t.value:.3g} ({t.method}, {t.maturity})" for name, t in thresholds.items()]
     return lines + [f"{name}: warning: {t.warning}" for name, t in thresholds.items() if t.warning]
 

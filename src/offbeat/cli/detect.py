@@ -129,9 +129,8 @@ def calibrate(
     if done.notes:
         typer.echo("\n".join(done.notes))
     for name, detector in done.fleet.groups.items():
-        typer.echo(
-            "\n".join(threshold_lines(detector, [asset for asset, place in done.assets.items() if place == name]))
-        )
+        if own := [asset for asset, place in done.assets.items() if place == name]:
+            typer.echo("\n".join(threshold_lines(detector, own)))
     told_failures(done.failures, len(done.failures), "calibrated")
 
 
