@@ -49,9 +49,10 @@ def index_place(frame: pd.DataFrame, source: Source) -> int | None:
 
 def counts_rows(frame: pd.DataFrame, k: int) -> bool:
     """Whether the column is a first one that only numbers the rows, as many programs write beside the timestamps."""
+    if k or frame.columns[k].lower() not in INDEX_NAMES:
+        return False
     column = frame.iloc[:, k]
-    named = k == 0 and frame.columns[k].lower() in INDEX_NAMES
-    return named and pd.api.types.is_integer_dtype(column.dtype) and bool((np.diff(column) == 1).all())
+    return pd.api.types.is_integer_dtype(column.dtype) and bool((np.diff(column) == 1).all())
 
 
 def index_of(column: pd.Series, source: Source) -> pd.Index:
