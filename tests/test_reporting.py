@@ -9,7 +9,7 @@ from scored import score_result
 
 from offbeat.errors import OffbeatError
 from offbeat.readings.series import Series
-from offbeat.reporting import check_out, events_table, learning_warning, written
+from offbeat.reporting import check_out, events_table, learning_warning, threshold_lines, written
 from offbeat.tables import text_table
 
 
@@ -138,3 +138,19 @@ def test_where_scores_cannot_go_is_said_before_the_work(tmp_path):
     with pytest.raises(OffbeatError, match=r"folder .*nowhere does not exist: make it first"):
         check_out(tmp_path / "nowhere" / "scores.csv")
     check_out(tmp_path / "scores.csv")
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------------
+
+
+def test_a_threshold_is_told_with_how_far_it_can_be_trusted(make_detector):
+    detector = make_detector(false_alarms_per_week=20.0)
+    enough = replace(detector.assets["pump-1"].threshold, value=2.5, warning="")
+    lent = replace(enough, warning="borrowed the group's 180")
+    for asset, threshold in (("pump-1", enough), ("pump-2", lent)):
+        detector.assets[asset] = replace(detector.assets["pump-1"], threshold=threshold)
+    assert threshold_lines(detector, ["pump-1", "pump-2"]) == [
+        "pump-1: threshold 2.5 (conformal, calibrated)",
+        "pump-2: threshold 2.5 (conformal, provisional)",
+        "pump-2: warning: borrowed the group's 180",
+    ]

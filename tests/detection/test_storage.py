@@ -11,7 +11,7 @@ import pytest
 from offbeat.detection.detector import Detector
 from offbeat.errors import ModelError
 
-FILES = ("model.onnx", "reference.npz", "detector.json", "checksums.json")
+FILES = ("model.onnx", "reference.npz", "profiles.npy", "detector.json", "checksums.json")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def rewrite_card(directory, **changes):
     """Change the card and its checksum, as another version of offbeat could have written them."""
     card = {**json.loads((directory / "detector.json").read_text()), **changes}
     (directory / "detector.json").write_text(json.dumps(card))
-    sums = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in FILES[:3]}
+    sums = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in FILES[:4]}
     (directory / "checksums.json").write_text(json.dumps(sums))
 
 
@@ -105,7 +105,7 @@ def test_numbers_that_do_not_fit_the_channels_are_refused(make_detector, tmp_pat
 
 def test_a_saved_detector_is_onnx_json_and_arrays_and_nothing_else(saved):
     assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
-    for name in FILES[2:]:
+    for name in FILES[3:]:
         json.loads((saved / name).read_text())
     assert sorted(path.name for path in saved.parent.iterdir()) == ["model"]
 

@@ -272,3 +272,13 @@ def test_a_higher_threshold_never_adds_an_alarm():
     scores[::17] = np.nan
     masks = [alarm_mask(scores, threshold, segment_starts=[0, 150]) for threshold in np.linspace(0, 1, 40)]
     assert all((higher <= lower).all() for lower, higher in pairwise(masks))
+
+
+# --- maturity ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_threshold_is_provisional_until_its_own_readings_carry_the_promise():
+    own, group = Maxima(np.arange(10.0)), Maxima(np.arange(200.0))
+    borrowed, enough = (conformal_threshold(one, group, 1, 0.02) for one in (own, group))
+    assert ("borrowed" in borrowed.warning, borrowed.maturity) == (True, "provisional")
+    assert (enough.warning, enough.maturity) == ("", "calibrated")

@@ -1,6 +1,7 @@
 """The service's page in a browser: a dropped file gets the scores of `offbeat score`, and what is wrong gets words."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from serving_stack import current_of, running
 
 from offbeat.assembly import assemble, calibrate_fleet
 from offbeat.cli.detect import score
+from offbeat.detection.fleet import Fleet
 from offbeat.models.classical import moving_average_graph
 from offbeat.preparation import prepare_fleet
 from offbeat.readings.folder import Folder, read_folder
@@ -337,3 +339,38 @@ def test_what_is_wrong_in_a_later_part_is_named_by_its_line_in_the_file(open_pag
     assert "Line 701, column speed" in words
     assert lines[700] in words
     forget_refused(page)
+
+
+# --- several groups, many machines ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Serve two groups, of which one has thousands of machines; gives the address and the model."""
+    steps = [humming("meter-1", 3, 1200, channels=("level",), timed=False)]
+    small, large = detector_of(Folder(tuple(steps))), detector_of(Folder((humming("pump-0000", 1, 1200),)))
+    assets = {f"pump-{k:04d}": large.assets["pump-0000"] for k in range(5_000)}
+    fleet = Fleet({"meters": small, "pumps": replace(large, assets=assets)})
+    with running(current_of(fleet, tmp_path_factory.mktemp("many"))) as address:
+        yield f"{address}/", fleet
+
+
+def test_of_many_machines_some_are_listed_and_any_is_found_by_its_name(open_page, many):
+    page = opened(open_page, many[0])
+    assert page.locator("#asset option").count() == 200
+    assert page.locator("#more-assets").inner_text() == "and 4,801 more: find one by its name"
+    page.fill("#search", "pump-4321")
+    assert page.locator("#asset option").all_inner_texts() == ["pump-4321"]
+    assert page.locator("#more-assets").inner_text() == ""
+
+
+def test_a_file_is_scored_as_the_group_of_its_machine_takes_it(open_page, many):
+    page, fleet = opened(open_page, many[0]), many[1]
+    assert page.locator("#example").text_content().startswith("index,level\n")  # meter-1 is the first
+    series = humming("pump-4321", 5, 300)
+    scored(page, csv_of(series), "pump-4321.csv")
+    assert page.locator("#asset").input_value() == "pump-4321"
+    assert page.locator("#example").text_content().startswith("timestamp,")
+    scores = fleet.detector_of("pump-4321").score(series).scores
+    np.testing.assert_allclose(drawn_scores(page), scores[~np.isnan(scores)])
+    assert page.locator("#card h3").all_inner_texts() == ["meters", "pumps"]

@@ -25,6 +25,7 @@ from servers import readings, wait_until
 
 from benchmarks.service_load import PYTHON, Answer, Line, Service, drive, post, running
 from offbeat.detection.detector import Detector
+from offbeat.detection.fleet import Fleet
 from offbeat.params import changed, load_params
 from offbeat.readings.series import Series
 from offbeat.registry import Registry
@@ -131,6 +132,22 @@ def expected(detector: Detector, asset: str, frame: pd.DataFrame) -> Any:
 
 def as_numbers(values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def test_a_model_of_several_groups_is_served(package: Path, detector: Detector, tmp_path: Path) -> None:
+    meters = replace(detector, params=changed(detector.params, {"smoothing": 2}))
+    meters.assets = {"meter-1": detector.assets["pump-1"]}
+    fleet = Fleet({"pumps": detector, "meters": meters})
+    fleet.save(tmp_path / "model")
+    registry = Registry(tmp_path / "registry")
+    registry.promote(registry.register(tmp_path / "model", {}).version, by="test", why="first")
+    service, frame = Service(package, OFFBEAT_REGISTRY=str(registry.directory)), frame_of("pump-1")
+    with running(service), httpx.Client(base_url=f"http://127.0.0.1:{service.port}", trust_env=False) as client:
+        for asset in ("pump-1", "meter-1"):
+            answer = client.post("/score", json=request_of(frame, asset)).json()
+            want = expected(fleet.detector_of(asset), asset, frame)
+            np.testing.assert_allclose(as_numbers(answer["scores"]), want.scores, atol=1e-6)
+        assert client.get("/model?asset=meter-1").json()["group"] == "meters"
 
 
 def test_the_page_and_the_code_that_draws_are_in_the_package(client: httpx.Client) -> None:

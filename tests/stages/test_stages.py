@@ -99,7 +99,10 @@ def test_each_file_stands_where_it_should_and_nothing_else(done):
         *(f"prepared/{name}" for name in ("0000.npz", "0001.npz", "prepared.json")),
         *(f"model/{name}" for name in ("model.keras", "model.onnx", "untrained.onnx", "train.json")),
         *(f"model/{name}" for name in ("training.json", "loss.csv")),
-        *(f"detector/{name}" for name in ("model.onnx", "detector.json", "reference.npz", "checksums.json")),
+        *(
+            f"detector/{name}"
+            for name in ("model.onnx", "detector.json", "profiles.npy", "reference.npz", "checksums.json")
+        ),
         *(f"scores/pump-{k}.parquet" for k in (0, 1)),
         *("metrics.json", "precision_recall.csv", "report.html"),
     }

@@ -2,6 +2,7 @@
 
 model.onnx      the network
 detector.json   channels, period, params, and each asset's numbers
+profiles.npy    what is usual at each hour of the season, (n_assets, n_hours, F), in the order of detector.json
 reference.npz   statistics of the readings that it was made from, for drift, which alone reads them; absent where there
                 were too few
 checksums.json  SHA-256 of the others
@@ -12,6 +13,7 @@ assets.csv, evaluation.json    the same of one that was made shard by shard
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from functools import cached_property, partial
@@ -38,12 +40,14 @@ from offbeat.errors import FormatError, ModelError
 from offbeat.files import new_directory
 from offbeat.params import CalibrateParams, Preprocessing
 from offbeat.readings.moments import step_from_json, step_json
+from offbeat.typing import FloatArray
 
 if TYPE_CHECKING:
     from offbeat.detection.detector import Detector
 
 FORMAT = 3
-MODEL, CARD, REFERENCE, CHECKSUMS = "model.onnx", "detector.json", "reference.npz", "checksums.json"
+MODEL, CARD, PROFILES, CHECKSUMS = "model.onnx", "detector.json", "profiles.npy", "checksums.json"
+REFERENCE = "reference.npz"
 REPORT, ASSETS, EVALUATION = "report.html", "assets.csv", "evaluation.json"
 REPORTS = (REPORT, ASSETS, EVALUATION)
 
@@ -58,7 +62,8 @@ def save_detector(detector: Detector, directory: Path) -> None:
 
 def write_detector(detector: Detector, directory: Path) -> None:
     """Write a detector's files into a folder that is there."""
-    files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector))}
+    profiles = [one.scaling.profile for _, one in sorted(detector.assets.items())]
+    files = {MODEL: detector.runtime.graph, CARD: _to_json(card_of(detector)), PROFILES: _to_npy(np.array(profiles))}
     references = {name: one.reference for name, one in sorted(detector.assets.items()) if one.reference is not None}
     if references:
         files[REFERENCE] = references_to_bytes(references)
@@ -75,7 +80,7 @@ def check_directory(directory: Path) -> None:
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     # also beside a detector: the folder is replaced whole, and they would go with it
-    own = (MODEL, CARD, REFERENCE, CHECKSUMS, *REPORTS) if CHECKSUMS in names else ()
+    own = (MODEL, CARD, PROFILES, REFERENCE, CHECKSUMS, *REPORTS) if CHECKSUMS in names else ()
     others = [name for name in names if name not in own]
     if others:
         raise ModelError(
@@ -95,6 +100,7 @@ def load_detector(directory: Path) -> Detector:
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
         references = _references(directory / REFERENCE, sums[REFERENCE]) if REFERENCE in sums else {}
+        profiles = np.load(io.BytesIO(files[PROFILES]), allow_pickle=False)
         step, is_time = step_from_json(card["period"])
         return Detector(
             runtime=Runtime(files[MODEL]),
@@ -105,8 +111,8 @@ def load_detector(directory: Path) -> Detector:
             preprocessing=(preprocessing := Preprocessing.model_validate(card["preprocessing"])),
             params=CalibrateParams.model_validate(card["params"]),
             assets={
-                name: _calibration_from(asset, preprocessing, len(card["channels"]), references.get(name))
-                for name, asset in card["assets"].items()
+                name: _calibration_from(asset, profile, preprocessing, len(card["channels"]), references.get(name))
+                for (name, asset), profile in zip(card["assets"].items(), profiles, strict=True)
             },
             lineage=card["lineage"],
         )
@@ -118,7 +124,7 @@ def load_detector(directory: Path) -> Detector:
 
 
 def card_of(detector: Detector) -> dict[str, Any]:
-    """Return all of a detector but its network, as JSON holds it."""
+    """Return all of a detector but its network and arrays, as JSON holds it."""
     return {
         "format": FORMAT,
         "channels": list(detector.channels),
@@ -174,7 +180,7 @@ def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
         raise ModelError(f"{directory}: there is no such folder: give one that `offbeat train` has written")
     try:
         sums = json.loads((directory / CHECKSUMS).read_bytes())
-        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD)}
+        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, PROFILES)}
         found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         if (isinstance(sums, dict) and REFERENCE in sums) or (directory / REFERENCE).exists():
             with (directory / REFERENCE).open("rb") as file:
@@ -191,6 +197,12 @@ def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     return files, found
 
 
+def _to_npy(array: FloatArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
 def _to_json(content: Any) -> bytes:
     return (json.dumps(content, allow_nan=False) + "\n").encode()  # laid out it would take ten times as long
 
@@ -198,7 +210,6 @@ def _to_json(content: Any) -> bytes:
 def _calibration_to(calibration: Calibration) -> dict[str, Any]:
     threshold = calibration.threshold
     return {
-        "profile": calibration.scaling.profile.tolist(),
         "centre": calibration.scaling.centre.tolist(),
         "scale": calibration.scaling.scale.tolist(),
         "usual_error": calibration.usual.error.tolist(),
@@ -213,11 +224,13 @@ def _calibration_to(calibration: Calibration) -> dict[str, Any]:
 
 
 def _calibration_from(
-    stored: dict[str, Any], preprocessing: Preprocessing, n_channels: int, reference: Reference | None
+    stored: dict[str, Any],
+    profile: FloatArray,
+    preprocessing: Preprocessing,
+    n_channels: int,
+    reference: Reference | None,
 ) -> Calibration:
-    profile, centre, scale, error = (
-        np.array(stored[key], dtype=np.float64) for key in ("profile", "centre", "scale", "usual_error")
-    )
+    centre, scale, error = (np.array(stored[key], dtype=np.float64) for key in ("centre", "scale", "usual_error"))
     if {values.shape for values in (centre, scale, error)} != {(n_channels,)}:
         raise ValueError(f"an asset has {len(centre)}, {len(scale)} and {len(error)} numbers, not one for each channel")
     if profile.shape != (N_HOURS[preprocessing.season], n_channels):

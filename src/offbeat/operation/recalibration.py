@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offbeat.detection.calibration import SECONDS_PER_WEEK, CalibrationSpan
-from offbeat.detection.detector import Detector
+from offbeat.detection.detector import Detector, few_like
 from offbeat.detection.thresholds import Threshold
 from offbeat.detection.windows import reach_mask
 from offbeat.errors import ModelError, ReadingsError
@@ -137,7 +137,7 @@ def _wanted(detector: Detector, assets: Collection[str] | None) -> set[str]:
     wanted = set(detector.assets if assets is None else assets)
     if unknown := wanted - set(detector.assets):
         raise ModelError(
-            f"asset '{min(unknown)}' was never calibrated (known: {', '.join(sorted(detector.assets))}): "
+            f"asset '{min(unknown)}' was never calibrated (known: {few_like(min(unknown), detector.assets)}): "
             "calibrate it with a span of its normal readings first (offbeat calibrate)"
         )
     return wanted
