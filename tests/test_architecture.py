@@ -46,6 +46,7 @@ SHARED_BY = {
     "models": {"offbeat.preparation"},
     "evaluation": {"offbeat.preparation", "offbeat.assembly", "offbeat.pages"},
     "serving": {"offbeat.registry", "offbeat.pages"},
+    "fleet": {"offbeat.locks"},
 }
 FEW_LIBRARIES = {"readings", "detection", "operation", "serving", "drift", "fleet"}
 THIRD_PARTY = {"numpy", "pandas", "sklearn", "pydantic", "pyarrow"}
