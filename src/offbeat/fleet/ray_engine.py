@@ -154,7 +154,7 @@ def _local_ray(processors: int) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 _node_ip_address="127.0.0.1",
-                _temp_dir=session,
+                _temp_dir=f"{session}/ray",  # which Ray opens to everyone; what it stands in stays ours
             )
         yield
     finally:
