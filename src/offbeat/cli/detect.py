@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offbeat.cli.bars import shown
-from offbeat.cli.inputs import Change, EngineName, ParamsFile, Where, Workers, files_of, params_of, told_failures
+from offbeat.cli.inputs import (
+    Change,
+    EngineName,
+    ParamsFile,
+    Where,
+    Workers,
+    files_of,
+    params_of,
+    told_failures,
+    workers_of,
+)
 from offbeat.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -87,7 +97,7 @@ def _score_into(out: Path, readings: list[Path], model: Path, engine: EngineName
 
     check_folder(out, readings)
     files = files_of(readings)
-    with shown() as report, engine_of(engine, workers=workers) as running:
+    with shown() as report, engine_of(engine, workers=workers_of(workers, engine, len(files))) as running:
         counts = score_into(out, model, files, running, report=report)
     typer.echo(counts.words())
     typer.echo(f"Wrote {out}: scores/, assets.csv with a line on every machine, events.csv")
@@ -122,7 +132,7 @@ def calibrate(
         raise ParamsError(f"only parameters of calibrate can change without training, got {', '.join(changes)}")
     files = [replace(one, group=one.group or group) for one in files_of(readings)]
     root = readings[0] if readings[0].is_dir() else None
-    with shown() as report, engine_of(engine, workers=workers) as running:
+    with shown() as report, engine_of(engine, workers=workers_of(workers, engine, len(files))) as running:
         done = calibrate_assets(
             model, files, out, running, root=root, changes=changes.get("calibrate", {}), report=report
         )
@@ -162,7 +172,11 @@ def drift(
     if out is not None:
         check_folder(out, readings)
     files, root = files_of(readings), readings[0] if readings[0].is_dir() else None
-    with shown() as progress, engine_of(engine, workers=workers) as running, tempfile.TemporaryDirectory() as scratch:
+    with (
+        shown() as progress,
+        engine_of(engine, workers=workers_of(workers, engine, len(files))) as running,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         work = Work(Path(scratch) / "drift", running, progress)
         verdicts = check_fleet(model, files, section, work, root=root)
     for name, found in verdicts.items():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from offbeat.readings.assets import AssetFiles
     from offbeat.readings.frames import Period
 
+FEW = 32  # machines, on which this process works faster than others start
 MOST_TOLD = 5  # machines that failed; files name the others
 
 
@@ -36,7 +37,11 @@ Change = Annotated[
 ]
 Where = Annotated[EngineName, typer.Option("--engine", help="Where the work on many machines runs; ray is an extra.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes at work at once; by default one for each processor.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes at work at once; by default one for each processor, where there are more than 32 machines.",
+    ),
 ]
 
 
@@ -75,6 +80,11 @@ def files_of(paths: list[Path]) -> list[AssetFiles]:
         if path.is_dir():
             raise ReadingsError(f"{path}: give one folder, or files; not a folder among others")
     return [AssetFiles.of(path) for path in paths]
+
+
+def workers_of(workers: int | None, engine: EngineName, n_machines: int) -> int | None:
+    """Return how many workers there are: those asked for; else this process alone where others would start in vain."""
+    return 1 if workers is None and engine is EngineName.local and n_machines <= FEW else workers
 
 
 def told_failures(reasons: Mapping[str, str], n: int, what: str, where: str = "") -> None:

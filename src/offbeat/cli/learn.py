@@ -20,6 +20,7 @@ from offbeat.cli.inputs import (
     params_of,
     read,
     told_failures,
+    workers_of,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _train_fleet(
     from offbeat.training import check_trainer
 
     check_trainer()
-    with shown() as report, engine_of(engine, workers=workers) as running:
+    with shown() as report, engine_of(engine, workers=workers_of(workers, engine, len(files))) as running:
         learnt = learn_fleet(root, files, params, out, running, report=report)
     typer.echo("\n".join(fleet_summary(learnt)))
     typer.echo(f"Saved the model to {out}; use it: offbeat score READINGS --model {out} --out SCORES")
