@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offbeat.detection.calibration import Calibration, CalibrationSpan
+from offbeat.detection.calibration import Calibration, CalibrationSpan, group_maxima
 from offbeat.detection.detector import Detector
 from offbeat.detection.reference import Reference, reference_of
 from offbeat.detection.runtime import Runtime
@@ -90,8 +90,10 @@ def evidence_of(detector: Detector, prepared: Prepared, report: Report = silent)
 
 
 def conclude(detector: Detector, evidence: Sequence[Evidence]) -> None:
-    """Give the detector the calibrations of a group, of which this is the evidence, in place."""
-    thresholds = detector.choose_thresholds([one.span for one in evidence])
+    """Give the detector the calibrations of a group, of which this is the evidence, and what it lends, in place."""
+    spans = [one.span for one in evidence]
+    thresholds = detector.choose_thresholds(spans)
+    detector.lent = group_maxima(spans, detector.reach)
     for one, threshold in zip(evidence, thresholds, strict=True):
         detector.assets[one.span.asset] = Calibration(one.scaling, one.usual, threshold, reference=one.reference)
 

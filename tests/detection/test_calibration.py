@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from offbeat.detection.calibration import CalibrationSpan, budget_rate, choose_thresholds
+from offbeat.detection.calibration import CalibrationSpan, budget_rate, choose_thresholds, group_maxima
 from offbeat.detection.extremes import pot_threshold
 from offbeat.detection.labelled_thresholds import gaussian_epsilon_threshold, labelled_threshold
 from offbeat.detection.thresholds import Maxima, dynamic_threshold
@@ -31,9 +31,9 @@ def with_event(start, stop, factor, **changes):
     return span_of(scores, normal, labelled=(rows >= start) & (rows < stop), **changes)
 
 
-def chosen(*spans, reach=7, period_s=3600.0, **changes):
+def chosen(*spans, reach=7, period_s=3600.0, lent=None, **changes):
     params = changed(load_params().calibrate, changes)
-    return choose_thresholds(spans or [span_of()], params=params, reach=reach, period_s=period_s)
+    return choose_thresholds(spans or [span_of()], params=params, reach=reach, period_s=period_s, lent=lent)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -216,3 +216,27 @@ def test_blocks_shrink_only_if_no_asset_has_a_whole_one():
 def test_an_asset_without_a_whole_block_stays_above_its_own_scores_where_the_group_is_too_small(budget):
     short = span_of(np.full(5, 1000.0), asset="pump-2")
     assert chosen(span_of(SCORES[:21]), short, false_alarms_per_week=budget)[1].value == 1000.0
+
+
+def test_an_asset_that_comes_later_borrows_what_the_group_lends_and_stays_above_its_own_highest():
+    group = [span_of(SCORES[:350]), span_of(SCORES[350:], asset="pump-2")]
+    lent = group_maxima(group, 7)
+    assert lent.block_size == 7
+    assert lent.values.tolist() == sorted(SCORES.reshape(100, 7).max(axis=1))
+    late = span_of(SCORES[:21] / 2, asset="late")
+    [alone] = chosen(late, false_alarms_per_week=0.24)
+    [threshold] = chosen(late, false_alarms_per_week=0.24, lent=lent)
+    [_, _, with_them] = chosen(*group, late, false_alarms_per_week=0.24)
+    assert threshold == with_them
+    assert "borrowed the group's 103" in threshold.warning
+    assert "the promise is" in alone.warning
+    high = span_of(SCORES[:21] * 100, asset="late")
+    assert chosen(high, false_alarms_per_week=0.24, lent=lent)[0].value == SCORES[:21].max() * 100
+
+
+def test_of_many_maxima_those_that_are_lent_are_spread_evenly(monkeypatch):
+    monkeypatch.setattr("offbeat.detection.calibration.MOST_LENT", 11)
+    lent = group_maxima([span_of(SCORES)], 7).values
+    everything = sorted(SCORES.reshape(100, 7).max(axis=1))
+    assert (len(lent), lent[0], lent[-1]) == (11, everything[0], everything[-1])
+    assert lent[5] in everything[48:52]

@@ -27,6 +27,7 @@ from offbeat.params import CalibrateParams
 from offbeat.typing import BoolArray, FloatArray, IntArray
 
 SECONDS_PER_WEEK = 7 * 86_400.0
+MOST_LENT = 100_000  # block maxima of a group that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +85,37 @@ class CalibrationSpan:
         return chosen[~np.isnan(chosen)]
 
 
+@dataclass(frozen=True, eq=False)
+class GroupMaxima:
+    """What a group lends to an asset that comes to it later.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,), ascending
+        Block maxima of its assets; of many, so many evenly spread.
+    block_size : int
+        In timesteps.
+    """
+
+    values: FloatArray
+    block_size: int
+
+
+def group_maxima(spans: Sequence[CalibrationSpan], reach: int) -> GroupMaxima:
+    """Return what a group of assets lends; parameters and errors as for `choose_thresholds`."""
+    block_size = _block_size([longest_run(span, reach) for span in spans], reach)
+    values = np.sort(np.concatenate([_maxima(span, block_size) for span in spans]))
+    kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_LENT)).round().astype(int))
+    return GroupMaxima(values[kept], block_size)
+
+
 def choose_thresholds(
-    spans: Sequence[CalibrationSpan], *, params: CalibrateParams, reach: int, period_s: float | None
+    spans: Sequence[CalibrationSpan],
+    *,
+    params: CalibrateParams,
+    reach: int,
+    period_s: float | None,
+    lent: GroupMaxima | None = None,
 ) -> list[Threshold]:
     """Return a threshold for each asset of a group, `params.margin` times what its method says.
 
@@ -99,6 +129,8 @@ def choose_thresholds(
         Timesteps whose readings shape one score.
     period_s : float or None
         Seconds between readings; None for data without time.
+    lent : GroupMaxima, optional
+        Of like assets that are not among these: they are borrowed from as well, in blocks of their length.
 
     Raises
     ------
@@ -106,18 +138,22 @@ def choose_thresholds(
         If a span has no normal timestep with a score, or the method asks for labelled events and there is none.
     """
     longest = [longest_run(span, reach) for span in spans]
-    chosen = _chosen(spans, params, reach, period_s, longest)
+    chosen = _chosen(spans, params, reach, period_s, longest, lent)
     return [replace(threshold, value=threshold.value * params.margin) for threshold in chosen]
 
 
 def _chosen(
-    spans: Sequence[CalibrationSpan], params: CalibrateParams, reach: int, period_s: float | None, longest: list[int]
+    spans: Sequence[CalibrationSpan],
+    params: CalibrateParams,
+    reach: int,
+    period_s: float | None,
+    longest: list[int],
+    lent: GroupMaxima | None,
 ) -> list[Threshold]:
     """Return the thresholds without their margin."""
     if params.method in ("conformal", "pot"):
-        # a block is as long as a score's reach where any span has room for one
-        block_size = reach if max(longest) >= reach else min(longest)
-        return _from_budget(spans, params, block_size, reach, budget_rate(params, period_s))
+        lent = lent or GroupMaxima(np.empty(0), _block_size(longest, reach))
+        return _from_budget(spans, params, lent, reach, budget_rate(params, period_s))
     if params.method in ("labelled", "gaussian_epsilon"):
         return _from_labels(spans, params.method)
     return [_from_scores(span, params, reach) for span in spans]
@@ -155,11 +191,12 @@ def _from_labels(spans: Sequence[CalibrationSpan], method: str) -> list[Threshol
 
 
 def _from_budget(
-    spans: Sequence[CalibrationSpan], params: CalibrateParams, block_size: int, reach: int, rate: float
+    spans: Sequence[CalibrationSpan], params: CalibrateParams, lent: GroupMaxima, reach: int, rate: float
 ) -> list[Threshold]:
     """Return thresholds that keep the budget; one without a whole block counts its highest score as one."""
-    maxima = [block_maxima(span.scores, span.normal, span.segment_starts, block_size) for span in spans]
-    group = Maxima(np.concatenate(maxima))
+    block_size = lent.block_size
+    maxima = [_maxima(span, block_size) for span in spans]
+    group = Maxima(np.concatenate([*maxima, lent.values]))
     owns = [Maxima(own if len(own) else _highest(span)) for own, span in zip(maxima, spans, strict=True)]
     if params.method == "pot":
         thresholds = [pot_threshold(own, group, block_size, rate, params.pot_quantile) for own in owns]
@@ -172,6 +209,15 @@ def _from_budget(
         "shape a score: neighbours share readings, and the promise is weaker than it says"
     )
     return [replace(t, warning=f"{t.warning}; {short}" if t.warning else short) for t in thresholds]
+
+
+def _block_size(longest: list[int], reach: int) -> int:
+    """Return how long blocks are: as a score's reach, where any span has room for one."""
+    return reach if max(longest) >= reach else min(longest)
+
+
+def _maxima(span: CalibrationSpan, block_size: int) -> FloatArray:
+    return block_maxima(span.scores, span.normal, span.segment_starts, block_size)
 
 
 def _highest(span: CalibrationSpan) -> FloatArray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from offbeat.detection import storage
 from offbeat.detection.calendar import calendar_code
-from offbeat.detection.calibration import Calibration, CalibrationSpan, choose_thresholds
+from offbeat.detection.calibration import Calibration, CalibrationSpan, GroupMaxima, choose_thresholds
 from offbeat.detection.reference import reference_of
 from offbeat.detection.result import Results, ScoreResult, whole_result
 from offbeat.detection.running import Rows
@@ -78,6 +78,8 @@ class Detector:
     assets : dict of str to Calibration
     lineage : mapping of str to str
         Data hash, git commit, params hash and version that made it.
+    lent : GroupMaxima or None
+        What the assets that it learnt from lend to one that is calibrated later.
     """
 
     runtime: Runtime
@@ -89,6 +91,7 @@ class Detector:
     params: CalibrateParams
     assets: dict[str, Calibration] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
+    lent: GroupMaxima | None = None
 
     @property
     def period(self) -> pd.Timedelta | int:
@@ -240,7 +243,8 @@ class Detector:
         """Choose the threshold of an asset from a span of its normal readings, in place; return the detector.
 
         An asset that is new to the detector gets its scaling and usual errors from the first half of the span and its
-        threshold from the second; a known one keeps them and gets its threshold from the whole span.
+        threshold from the second; a known one keeps them and gets its threshold from the whole span. Where that is too
+        short for the budget, it borrows from the assets that the detector learnt from, and is provisional.
 
         Parameters
         ----------
@@ -290,7 +294,7 @@ class Detector:
             known = replace(
                 known, reference=reference_of(ordered, normal, np.where(span.normal, span.scores, np.nan), half)
             )
-        [threshold] = self.choose_thresholds([span], params)
+        [threshold] = self.choose_thresholds([span], params, self.lent)
         origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
         return replace(known, threshold=threshold, origin=origin)
 
@@ -352,10 +356,15 @@ class Detector:
         return CalibrationSpan(series.asset, scores, counts, series.segment_starts, known & labelled)
 
     def choose_thresholds(
-        self, spans: Sequence[CalibrationSpan], params: CalibrateParams | None = None
+        self,
+        spans: Sequence[CalibrationSpan],
+        params: CalibrateParams | None = None,
+        lent: GroupMaxima | None = None,
     ) -> list[Threshold]:
         """Return a threshold for each asset of a group, by the detector's own rule or another."""
-        return choose_thresholds(spans, params=params or self.params, reach=self.reach, period_s=self.period_s)
+        return choose_thresholds(
+            spans, params=params or self.params, reach=self.reach, period_s=self.period_s, lent=lent
+        )
 
     def errors(self, series: Series, scaling: Scaling, report: Report = silent) -> FloatArray:
         """Return the error (T, F) of each scaled reading: of the kind that `params` names, signed to whiten."""

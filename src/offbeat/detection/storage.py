@@ -5,6 +5,7 @@ detector.json   channels, period, params, and each asset's numbers
 profiles.npy    what is usual at each hour of the season, (n_assets, n_hours, F), in the order of detector.json
 reference.npz   statistics of the readings that it was made from, for drift, which alone reads them; absent where there
                 were too few
+lent.npy        block maxima that its assets lend to those that are calibrated later; absent where none were learnt from
 checksums.json  SHA-256 of the others
 report.html     of one that `offbeat train` made: how good it is; goes when another detector takes the folder
 assets.csv, evaluation.json    the same of one that was made shard by shard
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from offbeat.detection.calibration import Calibration
+from offbeat.detection.calibration import Calibration, GroupMaxima
 from offbeat.detection.reference import (
     Reference,
     StoredReference,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 MODEL, CARD, PROFILES, CHECKSUMS = "model.onnx", "detector.json", "profiles.npy", "checksums.json"
-REFERENCE = "reference.npz"
+REFERENCE, LENT = "reference.npz", "lent.npy"
 REPORT, ASSETS, EVALUATION = "report.html", "assets.csv", "evaluation.json"
 REPORTS = (REPORT, ASSETS, EVALUATION)
 
@@ -67,6 +68,8 @@ def write_detector(detector: Detector, directory: Path) -> None:
     references = {name: one.reference for name, one in sorted(detector.assets.items()) if one.reference is not None}
     if references:
         files[REFERENCE] = references_to_bytes(references)
+    if detector.lent is not None:
+        files[LENT] = _to_npy(detector.lent.values)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     for name, content in {**files, CHECKSUMS: _to_json(sums)}.items():
         (directory / name).write_bytes(content)
@@ -80,7 +83,7 @@ def check_directory(directory: Path) -> None:
         raise ModelError(f"{directory}: is a file; give a new folder, or one that holds a detector")
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     # also beside a detector: the folder is replaced whole, and they would go with it
-    own = (MODEL, CARD, PROFILES, REFERENCE, CHECKSUMS, *REPORTS) if CHECKSUMS in names else ()
+    own = (MODEL, CARD, PROFILES, REFERENCE, LENT, CHECKSUMS, *REPORTS) if CHECKSUMS in names else ()
     others = [name for name in names if name not in own]
     if others:
         raise ModelError(
@@ -100,7 +103,7 @@ def load_detector(directory: Path) -> Detector:
                 f"{directory}: written in format {card['format']}, this version reads format {FORMAT}: train it anew"
             )
         references = _references(directory / REFERENCE, sums[REFERENCE]) if REFERENCE in sums else {}
-        profiles = np.load(io.BytesIO(files[PROFILES]), allow_pickle=False)
+        profiles = _from_npy(files[PROFILES])
         step, is_time = step_from_json(card["period"])
         return Detector(
             runtime=Runtime(files[MODEL]),
@@ -115,6 +118,7 @@ def load_detector(directory: Path) -> Detector:
                 for (name, asset), profile in zip(card["assets"].items(), profiles, strict=True)
             },
             lineage=card["lineage"],
+            lent=GroupMaxima(_from_npy(files[LENT]), card["lent_block_size"]) if LENT in files else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
         if isinstance(error, ModelError):
@@ -136,6 +140,7 @@ def card_of(detector: Detector) -> dict[str, Any]:
         "preprocessing": detector.preprocessing.model_dump(),
         "params": detector.params.model_dump(),
         "lineage": dict(detector.lineage),
+        "lent_block_size": None if detector.lent is None else detector.lent.block_size,
         "assets": {name: _calibration_to(calibration) for name, calibration in sorted(detector.assets.items())},
     }
 
@@ -180,9 +185,13 @@ def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
         raise ModelError(f"{directory}: there is no such folder: give one that `offbeat train` has written")
     try:
         sums = json.loads((directory / CHECKSUMS).read_bytes())
-        files = {name: (directory / name).read_bytes() for name in (MODEL, CARD, PROFILES)}
+        if not isinstance(sums, dict):
+            raise ValueError(f"holds a {type(sums).__name__}, not an object")
+        optional = {name for name in (LENT, REFERENCE) if name in sums or (directory / name).exists()}
+        names = (MODEL, CARD, PROFILES, *(optional - {REFERENCE}))
+        files = {name: (directory / name).read_bytes() for name in names}
         found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        if (isinstance(sums, dict) and REFERENCE in sums) or (directory / REFERENCE).exists():
+        if REFERENCE in optional:
             with (directory / REFERENCE).open("rb") as file:
                 found[REFERENCE] = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -190,11 +199,16 @@ def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     except ValueError as error:
         raise ModelError(f"{directory / CHECKSUMS}: damaged ({error}): restore it, or train again") from error
     for name, checksum in found.items():
-        if not isinstance(sums, dict) or sums.get(name) != checksum:
+        if sums.get(name) != checksum:
             raise ModelError(
                 f"{directory / name}: damaged (its checksum is not that in {CHECKSUMS}): restore it, or train again"
             )
     return files, found
+
+
+def _from_npy(content: bytes) -> FloatArray:
+    array: FloatArray = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def _to_npy(array: FloatArray) -> bytes:
