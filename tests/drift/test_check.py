@@ -269,3 +269,13 @@ def test_readings_without_time_are_compared_by_timesteps(
     assert (normal.assets[0].chunk, normal.assets[0].n_chunks) == ("83 steps", 12)
     moved = replace(later, values=later.values + np.array([3.0, 45.0, 1.5]) * (np.arange(6000) > 5000)[:, None])
     assert check(detector, [Arrived("pump-1", moved)], params).verdict == "regime"
+
+
+def test_of_many_machines_the_worst_are_shown_and_the_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("offbeat.drift.check.MOST_ROWS", 2)
+    assets = [AssetDrift(f"m-{k}", verdict, ("why",)) for k, verdict in enumerate(["none", "none", "regime", "sensor"])]
+    told = report(Drift("regime", tuple(assets), {}))
+    rows = [line.split()[0] for line in told.splitlines() if line.startswith("m-")]
+    assert rows[:2] == ["m-2", "m-3"]
+    assert "m-0" not in told
+    assert "and 2 machines more, no worse" in told

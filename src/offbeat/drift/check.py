@@ -17,6 +17,9 @@ from offbeat.readings.messages import shortened
 from offbeat.tables import text_table
 
 
+MOST_ROWS = 100  # machines, on a terminal
+
+
 @dataclass(frozen=True)
 class Drift:
     """The verdict on all machines, the worst of theirs; each machine's own; and what was compared of each."""
@@ -154,15 +157,21 @@ def to_json(drift: Drift, model: Mapping[str, str]) -> dict[str, object]:
 
 
 def report(drift: Drift) -> str:
-    """Return a check for the terminal: the verdict, a row a machine, and why."""
+    """Return a check for the terminal: the verdict, a row a machine, the worst of many, and why."""
     rows = [["machine", "verdict", "compared", "largest move", "in"]]
-    for one in drift.assets:
+    order = list(VERDICTS)
+    shown = drift.assets
+    if len(shown) > MOST_ROWS:
+        shown = tuple(sorted(shown, key=lambda one: (order.index(one.verdict), -one.largest[0]))[:MOST_ROWS])
+    for one in shown:
         most, where = one.largest
         period = f"{one.n_chunks} x {one.chunk}" if one.n_chunks else "-"
         move, where = (f"{most:.2f}", shortened(where)) if where else ("-", "-")
         rows.append([shortened(one.asset), VERDICTS[one.verdict], period, move, where])
     foot = "largest move: 1 is what it takes to count"
-    parts = [drift.reason, text_table(rows, right_from=len(rows[0])), "\n".join(_reasons(drift.assets)), foot]
+    if len(drift.assets) > len(shown):
+        foot = f"and {len(drift.assets) - len(shown):,} machines more, no worse; {foot}"
+    parts = [drift.reason, text_table(rows, right_from=len(rows[0])), "\n".join(_reasons(shown)), foot]
     return "\n\n".join(part for part in [*parts, f"What to do: {REMEDIES[drift.verdict]}."] if part)
 
 
