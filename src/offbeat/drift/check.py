@@ -16,7 +16,6 @@ from offbeat.progress import Report, counted, silent
 from offbeat.readings.messages import shortened
 from offbeat.tables import text_table
 
-
 MOST_ROWS = 100  # machines, on a terminal
 
 
