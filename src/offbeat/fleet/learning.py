@@ -120,22 +120,12 @@ def learn_fleet(
     shards = [shard for shard in shards if shard.name in prepared]
     commons, hashes = _commons(work, likes, shards, prepared, settings)
     shards = _train(work, commons, shards, prepared)
-    models = settings + "".join(hash_of((commons[name].model / GRAPH).read_bytes()) for name in _groups(shards))
+    # a model's folder is named by all that was prepared
+    models = hash_of(*(part for name in _groups(shards) for part in _model_parts(commons[name])))
     evidence = work.each(EVIDENCE, "calibrating", partial(_calibrate, commons, prepared), shards, models)
     fleet = _concluded(work, commons, hashes, shards, evidence)
-    place = work.directory / FLEET
-    fleet.save(place)
     shards = [shard for shard in shards if group_of(shard) in fleet.groups and shard.name in evidence]
-    rating = partial(_score, commons, prepared, place, model_checksum(place))
-    scored = work.each(SCORED, "scoring", rating, shards, models)
-    shards = [shard for shard in shards if shard.name in scored]
-    chosen = _thresholds(fleet, shards, scored)
-    judged = work.each(JUDGED, "evaluating", partial(_judge, commons, chosen, prepared, scored), shards, models)
-    shards = [shard for shard in shards if shard.name in judged]
-    groups = {
-        name: _learnt(commons[name], detector, [judged[one.name] for one in shards if group_of(one) == name])
-        for name, detector in fleet.groups.items()
-    }
+    groups = _judged(work, fleet, commons, shards, prepared, models)
     learnt = Learnt(fleet, groups, work.failures)
     _save(learnt, assets, out)
     work.clear()
@@ -241,6 +231,32 @@ def _thresholds(
     return chosen
 
 
+def _judged(
+    work: Work,
+    fleet: Fleet,
+    commons: Mapping[str, Common],
+    shards: Sequence[Shard],
+    prepared: Mapping[str, Path],
+    settings: str,
+) -> dict[str, GroupLearnt]:
+    """Return how good each group's detector is, beside the simple methods and the untrained network."""
+    place = work.directory / FLEET
+    fleet.save(place)
+    scoring = partial(_score, commons, prepared, place, model_checksum(place))
+    scored = work.each(SCORED, "scoring", scoring, shards, settings)
+    shards = [shard for shard in shards if shard.name in scored]
+    judging = partial(_judge, commons, _thresholds(fleet, shards, scored), prepared, scored)
+    judged = work.each(JUDGED, "evaluating", judging, shards, settings)
+    return {
+        name: _learnt(
+            commons[name],
+            detector,
+            [judged[one.name] for one in shards if group_of(one) == name and one.name in judged],
+        )
+        for name, detector in fleet.groups.items()
+    }
+
+
 def _learnt(common: Common, detector: Detector, judged: Iterable[Path]) -> GroupLearnt:
     metrics: dict[str, dict[str, Mapping[str, float]]] = {}
     for path in judged:
@@ -327,6 +343,10 @@ def _any_left(things: _Things, work: Work) -> _Things:
 
 def _groups(shards: Iterable[Shard]) -> list[str]:
     return list(dict.fromkeys(map(group_of, shards)))
+
+
+def _model_parts(common: Common) -> tuple[str, bytes]:
+    return common.model.name, (common.model / GRAPH).read_bytes()
 
 
 def _words(name: str, like: Like) -> str:
