@@ -42,7 +42,7 @@ from offbeat.fleet.steps import (
     train_group,
 )
 from offbeat.fleet.stored import read_light, read_parts
-from offbeat.fleet.work import Work, group_of, hash_of, tables_hash
+from offbeat.fleet.work import Work, cell, group_of, hash_of, tables_hash
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params
 from offbeat.progress import Report, Step, silent
@@ -323,8 +323,8 @@ def _asset_row(learnt: Learnt, files: AssetFiles) -> list[object]:
             "",
         ]
     threshold, metrics = known.threshold, learnt.groups[files.group].assets.get(files.asset, {})
-    found = [metrics.get(key, "") for key in ASSET_METRICS]
-    return [files.asset, files.group, threshold.maturity, threshold.warning, *found, f"{threshold.value:.6g}"]
+    found = [cell(metrics.get(key)) for key in ASSET_METRICS]
+    return [files.asset, files.group, threshold.maturity, threshold.warning, *found, cell(threshold.value)]
 
 
 def _any_left(things: _Things, work: Work) -> _Things:

@@ -25,7 +25,7 @@ from offbeat.files import write_csv
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
-from offbeat.fleet.work import group_of, placed
+from offbeat.fleet.work import cell, group_of, placed
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.assets import AssetFiles
 from offbeat.reporting import ScoresFile, leading, moment_text
@@ -228,14 +228,14 @@ def _write_tables(out: Path, outcomes: Callable[[], Iterator[Outcome]]) -> Count
                 n_failed += 1
                 if len(reasons) < MOST_REASONS:
                     reasons[one.asset] = one.reason
-            yield [_cell(getattr(one, name)) for name in ASSET_COLUMNS]
+            yield [cell(getattr(one, name)) for name in ASSET_COLUMNS]
 
     def events() -> Iterator[Sequence[object]]:
         nonlocal n_events
         for one in outcomes():
             for event in one.events:
                 n_events += 1
-                yield one.asset, one.group, *(_cell(value) for value in vars(event).values())
+                yield one.asset, one.group, *(cell(value) for value in vars(event).values())
 
     write_csv(out / ASSETS, ASSET_COLUMNS, rows())
     write_csv(out / EVENTS, ("asset", "group", *EventRow.__dataclass_fields__), events())
@@ -252,10 +252,6 @@ def _outcomes(
         else:
             yield from outcomes_of(result)
     yield from (Outcome(one.asset, one.group, reason=reason) for one, reason in strangers.items())
-
-
-def _cell(value: object) -> object:
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
 
 
 def _line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -115,3 +116,10 @@ def placed(
         except ModelError as error:
             strangers[one] = str(error)
     return found, strangers
+
+
+def cell(value: object) -> object:
+    """Return a value as a table for people and programs has it: six digits, and nothing for what is not known."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if value is None else value
