@@ -74,12 +74,21 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class _Probed:
-    """What a probe found: its items by step, of learning and of scoring, and by group what there is to learn."""
+class _Ran:
+    """What a command did: its items by step, what it took to start a process, and the most bytes that it held."""
 
-    learning: Mapping[str, Sequence[Done]]
-    scoring: Sequence[Done]
-    probe: Probe
+    done: Mapping[str, Sequence[Done]]
+    start: Time
+    peak: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Probed:
+    """What a probe found: of learning and of scoring, and by group what there is to learn."""
+
+    learning: _Ran
+    scoring: _Ran
+    load: Time
     steps: Steps | None
     timesteps: Mapping[str, int]  # of assets
     lessons: Mapping[str, Lesson]  # of groups
@@ -147,8 +156,8 @@ def estimate_fleet(
         workers=workers,
         train=ahead.learning(),
         score=ahead.scoring(),
-        main_bytes=(probe.peak if workers == 1 else main_bytes) + ahead.bytes_kept(),
-        worker_bytes=probe.peak + round((shard - 1) * per_asset),
+        main_bytes=(found.learning.peak if workers == 1 else main_bytes) + ahead.bytes_kept(),
+        worker_bytes=found.learning.peak + round((shard - 1) * per_asset),
         training_bytes=probe.training_peak + ahead.bytes_of_lessons(),
         work_bytes=work + model,
         model_bytes=model,
@@ -164,21 +173,22 @@ def _probed(probe: Probe, sample: Sample, params: Params, scratch: Path) -> _Pro
     model, scores = scratch / "model", scratch / "scores"
     few = params.model_copy(update={"train": few_steps(params.train)})
     learnt = learn_fleet(sample.root, sample.assets, few, model, probe, shard_size=1, report=probe.report)
-    learning, begin = probe.taken(), now()
+    learning, begin = _Ran(probe.done, probe.start, probe.peak), now()
     lessons, timesteps = _lessons(sample, learnt)
     lesson, steps = since(begin).times(1 / len(timesteps)), None
     largest = max(lessons, key=lambda name: len(lessons[name].values))
     like = learnt.groups[largest].like
     if params.train.is_trained:
         steps = probe.steps(lessons[largest], like.prepare.window_size, like.params.train)
+    probe.renew()
     score_into(scores, model, sample.assets, probe, shard_size=1, report=probe.report)
     sizes: dict[str, int] = {}
     for path in model.rglob("*.*"):
         sizes[path.suffix] = sizes.get(path.suffix, 0) + path.stat().st_size
     return _Probed(
         learning,
-        probe.taken()[SCORING],
-        probe,
+        _Ran(probe.done, probe.start, probe.peak),
+        probe.load,
         steps,
         timesteps,
         lessons,
@@ -239,7 +249,7 @@ class _Ahead:
             for name, n in self._fleet.n_assets.items()
         }
         return {
-            "start": self._found.probe.start,
+            "start": self._found.learning.start,
             "prepare": self._step(LOOKING, looks).plus(self._step(PREPARING)),
             "train": self._training(),
             "calibrate": self._step(CALIBRATING),
@@ -248,11 +258,12 @@ class _Ahead:
 
     def scoring(self) -> Time:
         """Return what scoring all readings will take."""
-        return self._found.probe.start.plus(self._work(self._found.scoring))
+        ran = self._found.scoring
+        return ran.start.plus(self._work(ran, SCORING))
 
     def bytes_of(self, *steps: str) -> float:
         """Return the bytes that steps of learning leave for the next."""
-        return sum(self._scaled(self._found.learning[step], lambda one: one.size) for step in steps)
+        return sum(self._scaled(self._found.learning.done[step], lambda one: one.size) for step in steps)
 
     def bytes_of_work(self) -> int:
         """Return the bytes of the work folder, without the model that it becomes."""
@@ -269,11 +280,11 @@ class _Ahead:
     def bytes_of_scores(self) -> int:
         """Return the bytes of the scores and the tables beside them."""
         tables = self._found.tables * self._n_assets / len(self._found.timesteps)
-        return round(self._scaled(self._found.scoring, lambda one: one.size) + tables)
+        return round(self._scaled(self._found.scoring.done[SCORING], lambda one: one.size) + tables)
 
     def bytes_kept(self) -> int:
         """Return what the process that joins the shards keeps of them."""
-        scored = self._scaled(self._found.learning[SCORING], lambda one: one.light)
+        scored = self._scaled(self._found.learning.done[SCORING], lambda one: one.light)
         return round(self.bytes_of(CALIBRATING) + scored)
 
     def bytes_of_lessons(self) -> int:
@@ -296,10 +307,11 @@ class _Ahead:
         return figures * self._fleet.timesteps[group] / sum(self._found.timesteps[asset] for asset in probed)
 
     def _step(self, step: str, share: Mapping[str, float] | None = None) -> Time:
-        return self._work(self._found.learning[step], share)
+        return self._work(self._found.learning, step, share)
 
-    def _work(self, done: Sequence[Done], share: Mapping[str, float] | None = None) -> Time:
+    def _work(self, ran: _Ran, step: str, share: Mapping[str, float] | None = None) -> Time:
         """Return what a step takes on a share of each group, all of it by default, with what comes once a process."""
+        done = ran.done[step]
         first, rest = done[0], [one for one in done[1:] if one.group == done[0].group]
         timed = done[1:] if rest else done  # the first item loads what the others find loaded
         cpu_s = self._scaled(timed, lambda one: one.took.cpu_s, share)
@@ -312,7 +324,7 @@ class _Ahead:
             return Time(clock_s, cpu_s).plus(once)
         n = min(self._workers, self._n_assets)
         lanes = min(n, n_processors())
-        once = once.plus(self._found.probe.start)
+        once = once.plus(ran.start)
         return Time(clock_s / lanes + once.clock_s * n / lanes, cpu_s + n * once.cpu_s)
 
     def _scaled(
@@ -335,10 +347,10 @@ class _Ahead:
     def _training(self) -> Time:
         """Return what the training of all groups takes, if no patience ends it early."""
         found, sums = self._found, NONE
-        probed = {one.group: one.took for one in found.learning[TRAINING]}
+        probed = {one.group: one.took for one in found.learning.done[TRAINING]}
         mean = Time(*(sum(one) / len(probed) for one in zip(*probed.values(), strict=True)))
         for name, n in self._fleet.n_assets.items():
-            once = found.probe.start.plus(found.probe.load).plus(probed.get(name, mean))
+            once = found.learning.start.plus(found.load).plus(probed.get(name, mean))
             sums = sums.plus(once).plus(found.lesson, n).plus(self._steps(name))
         lanes = min(len(gpus()) or n_processors(), self._workers, len(self._fleet.n_assets))
         return Time(sums.clock_s / lanes, sums.cpu_s)

@@ -85,28 +85,38 @@ class Probe:
     ----------
     done : dict of str to list of Done
         By the word of the step, as `report` was told it.
-    start, load : Time
-        To start a process, and to load what trains.
     peak, training_peak : int
         The most bytes that the process for shards and the one for training have held.
+    load : Time
+        To load what trains.
     """
 
-    def __init__(self, hand: Hand, trainer: Hand, report: Report) -> None:
-        self._hand, self._trainer, self._report = hand, trainer, report
+    def __init__(self, workers: int, report: Report) -> None:
+        self._workers, self._report, self._word = workers, report, ""
+        self._hand, self._trainer = Hand(workers), Hand(workers)
         self.done: dict[str, list[Done]] = {}
-        self._word = ""
         self.peak = self.training_peak = 0
-        self.start = self.load = NONE
+        self.load = NONE
+
+    @property
+    def start(self) -> Time:
+        """What it took to start the process for shards."""
+        return self._hand.started[0]
 
     def report(self, step: Step) -> None:
         """Take the word of the step under way, and tell of it."""
         self._word = step.work
         self._report(replace(step, work=f"trying: {step.work}"))
 
-    def taken(self) -> dict[str, list[Done]]:
-        """Return what was done, and forget it."""
-        done, self.done = self.done, {}
-        return done
+    def renew(self) -> None:
+        """Go on with a new process for shards, as another command would, and forget what was done."""
+        self._hand.end()
+        self._hand, self.done, self.peak = Hand(self._workers), {}, 0
+
+    def end(self) -> None:
+        """End the processes."""
+        self._hand.end()
+        self._trainer.end()
 
     def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result."""
@@ -118,8 +128,7 @@ class Probe:
     def learn(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result, all from one process, so that what trains is loaded once."""
         if not self._trainer.started:
-            loaded = self._trainer.ask(_load, None)
-            self.start, self.load = self._trainer.started[0], loaded.took
+            self.load = self._trainer.ask(_load, None).took
         for item in items:
             took = self._trainer.ask(work, item)
             self.training_peak = max(self.training_peak, took.peak)
@@ -148,12 +157,11 @@ class Probe:
 @contextmanager
 def probing(workers: int, report: Report) -> Iterator[Probe]:
     """Give a probe whose processes have the threads of one of so many workers, and end with the block."""
-    hand, trainer = Hand(workers), Hand(workers)
+    probe = Probe(workers, report)
     try:
-        yield Probe(hand, trainer, report)
+        yield probe
     finally:
-        hand.end()
-        trainer.end()
+        probe.end()
 
 
 def few_steps(params: TrainParams, epochs: int = 1) -> TrainParams:
@@ -206,9 +214,9 @@ class Hand:
             yield self._waiting.popleft()
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process has held so far."""
-    status = Path("/proc/self/status")
+def peak_bytes(process: int | str = "self") -> int:
+    """Return the most memory that this process has held so far; on Linux, or another by its id."""
+    status = Path(f"/proc/{process}/status")
     if status.exists():  # getrusage counts on Linux what the process held that started this one
         [line] = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024
