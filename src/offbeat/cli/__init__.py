@@ -14,7 +14,7 @@ import typer
 from offbeat.cli.compare import compare
 from offbeat.cli.detect import calibrate, drift, score
 from offbeat.cli.failures import failures_in_words, without_debug
-from offbeat.cli.learn import Stage, run, summary, train
+from offbeat.cli.learn import Stage, estimate, run, summary, train
 from offbeat.cli.operate import alarms, feedback, ingest, models, promote, recalibrate, rollback
 from offbeat.cli.readings import convert, fetch, simulate, validate
 from offbeat.cli.watch import watch
@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 for command in (
     *(validate, simulate, fetch, convert, ingest),
-    *(run, summary, train, compare, score, calibrate, drift, watch),
+    *(run, summary, estimate, train, compare, score, calibrate, drift, watch),
     *(alarms, feedback, recalibrate, models, promote, rollback),
 ):
     app.command()(command)

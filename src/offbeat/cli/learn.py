@@ -22,6 +22,7 @@ from offbeat.cli.inputs import (
     told_failures,
     workers_of,
 )
+from offbeat.errors import ReadingsError
 
 if TYPE_CHECKING:
     from offbeat.params import Params
@@ -93,6 +94,33 @@ def train(
         _train_fleet(readings[0], files, out, params_of(params, change or []), engine, workers)
     else:
         _train(readings, out, params_of(params, change or []))
+
+
+def estimate(
+    readings: Annotated[Path, typer.Argument(help="A folder of readings.")],
+    params: ParamsFile = None,
+    change: Change = None,
+    workers: Workers = None,
+) -> None:
+    """Say what training on readings and scoring them will take.
+
+    Seconds, memory and disk of `offbeat train` and `offbeat score` with as many --workers, from a probe of about a
+    minute: a few machines are learnt from, with few steps of training, and scored. Nothing is left behind. Machines
+    that cannot be read are named, as far as the probe sees them.
+    """
+    from offbeat.detection.runtime import n_processors
+    from offbeat.fleet.estimate import estimate_fleet
+    from offbeat.fleet.summary import estimate_summary
+
+    files = files_of([readings])
+    if not readings.is_dir():
+        raise ReadingsError(f"{readings} is a file: give a folder of readings")
+    with shown() as report:
+        found = estimate_fleet(
+            readings, files, params_of(params, change or []), workers or n_processors(), report=report
+        )
+    typer.echo("\n".join(estimate_summary(found)))
+    told_failures(found.failures, len(found.failures), "learnt from")
 
 
 def _train_fleet(

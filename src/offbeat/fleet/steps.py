@@ -115,7 +115,7 @@ def look(params: Params, everyone: frozenset[str], group: Group) -> Like:
     ReadingsError, ParamsError
         If none can be read, or the parameters do not fit.
     """
-    series, failures = each_asset(_some(group.assets, LOOKED_AT), lambda one: _read(params.prepare, one))
+    series, failures = each_asset(spread(group.assets, LOOKED_AT), lambda one: _read(params.prepare, one))
     if not series:
         raise ReadingsError(f"{group}: none of {len(failures)} machines can be read, such as: {min(failures.values())}")
     kinds = [_kind(one) for one in series.values()]
@@ -123,7 +123,7 @@ def look(params: Params, everyone: frozenset[str], group: Group) -> Like:
     first = next(one for one in series.values() if _kind(one) == usual)
     params, sample = params.for_channels(first.n_channels), [first]
     if params.prepare.window_size is None:
-        more, _ = each_asset(_some(group.assets, SAMPLED), lambda one: _read_like(params.prepare, first, one))
+        more, _ = each_asset(spread(group.assets, SAMPLED), lambda one: _read_like(params.prepare, first, one))
         sample = list(more.values())
     folder = read_tables(group.root, sample, others=everyone)
     window, notes = choose_window(folder, params.prepare)
@@ -228,7 +228,7 @@ def _lessons(common: Common, prepared: Sequence[Path]) -> list[Lesson]:
             lesson = lesson_of(one, common.like.params.train.calendar)
             lessons.append(replace(lesson, values=lesson.values.copy()))  # without what the view would keep
     share = min(1.0, MOST_LEARNT / max(sum(lesson.values.size for lesson in lessons), 1))
-    return _some(lessons, max(int(len(lessons) * share), 1)) if lessons else []
+    return spread(lessons, max(int(len(lessons) * share), 1)) if lessons else []
 
 
 def _evidence(detector: Detector, prepared: Prepared) -> Evidence:
@@ -250,6 +250,6 @@ def _kind(series: Series) -> tuple[frozenset[str], int, bool]:
     return frozenset(series.channels), series.step, series.is_time
 
 
-def _some(things: Sequence[_One], n: int) -> list[_One]:
+def spread(things: Sequence[_One], n: int) -> list[_One]:
     """Return at most `n` things, evenly spread, the first among them."""
     return [things[place] for place in np.unique(np.linspace(0, len(things) - 1, n).astype(int)).tolist()]

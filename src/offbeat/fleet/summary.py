@@ -1,12 +1,15 @@
-"""What the terminal shows of a fleet that was learnt: a table and doubts for each group."""
+"""What the terminal shows of a fleet: a table and doubts for each group that was learnt; what a run will take."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+from offbeat.fleet.estimate import Estimate
 from offbeat.fleet.learning import Learnt
+from offbeat.fleet.probe import Time
 from offbeat.readings.messages import count
 from offbeat.summary import doubts, metrics_table
+from offbeat.tables import text_table
 
 
 def fleet_summary(learnt: Learnt) -> list[str]:
@@ -32,3 +35,41 @@ def fleet_summary(learnt: Learnt) -> list[str]:
         doubted = [f"Doubt: {doubt}" for doubt in doubts(own, baselines, explained)]
         lines += [*doubted, ""] if doubted else []
     return lines
+
+
+def estimate_summary(found: Estimate) -> list[str]:
+    """Return the lines that `offbeat estimate` prints."""
+    with_workers = f"--workers {found.workers}"
+    phases = [[f"offbeat train {with_workers}", "seconds", "of processors"]]
+    phases += [[f"  {name}", *_seconds(took)] for name, took in found.train.items()]
+    total = Time(*(sum(one) for one in zip(*found.train.values(), strict=True)))
+    phases += [["  together", *_seconds(total)], [f"offbeat score {with_workers}", *_seconds(found.score)]]
+    worker = "this process is it" if found.workers == 1 else _bytes(found.worker_bytes)
+    sizes = [
+        ["memory and disk", "at most"],
+        ["  memory of the main process", _bytes(found.main_bytes)],
+        ["  memory of each worker", worker],
+        ["  memory of a process that trains", _bytes(found.training_bytes)],
+        ["  disk: work folder, until the model stands", _bytes(found.work_bytes)],
+        ["  disk: model", _bytes(found.model_bytes)],
+        ["  disk: scores", _bytes(found.scores_bytes)],
+    ]
+    cut = f", of {found.cut} of them the first timesteps" if found.cut else ""
+    about = (
+        f"{count(found.n_assets, 'machine')} in {count(found.n_groups, 'group')}: about "
+        f"{count(found.n_timesteps, 'timestep')}, {count(found.n_windows, 'window')} to learn from; "
+        f"{count(found.n_groups, 'model')}"
+    )
+    rests_on = (
+        f"From a probe of {count(found.probed, 'machine')}{cut}, on this machine as busy as it is now. Expect up to "
+        "twice or half of it; training that stops early takes less."
+    )
+    return [about, "", text_table(phases), "", text_table(sizes), "", rests_on]
+
+
+def _seconds(took: Time) -> list[str]:
+    return [f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in took]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
