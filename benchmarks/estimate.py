@@ -97,7 +97,7 @@ class Watch:
         while not ended.wait(EVERY_S):
             place = "training" if self._phase == "train" else "worker"
             for child in psutil.Process().children():
-                with suppress(psutil.Error, OSError):
+                with suppress(psutil.Error, OSError, ValueError):  # it may have ended by now
                     self.peaks[place] = max(self.peaks[place], peak_bytes(child.pid))
             self.peaks["work"] = max(self.peaks["work"], _size(self._work))
 
