@@ -62,6 +62,14 @@ def gpus() -> list[str]:
     return [str(k) for k in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
 
 
+def training_places(workers: int) -> list[dict[str, str]]:
+    """Return the environments of processes that train at once: as many as there are GPUs, one each, or workers."""
+    growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    own = [{"CUDA_VISIBLE_DEVICES": gpu, **growing} for gpu in gpus()[:workers]]
+    n = len(own) or workers
+    return [{**threads(n), **place} for place in own or [{}] * n]
+
+
 def in_processes(
     do: Callable[[Work, Item], Outcome],
     work: Work,
