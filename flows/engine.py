@@ -5,13 +5,15 @@ A task run of a machine that cannot be worked on does not end the flow: it fails
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from prefect import get_client, task
 from prefect.cache_policies import NO_CACHE
@@ -27,7 +29,8 @@ from offbeat.fleet.processes import TRIES, Killed, in_processes, threads, traini
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Submit = Callable[[str, Callable[[], Any]], PrefectFuture[Any]]
+
+Errors = tuple[type[BaseException], ...]
 
 GIVEN_UP = "GivenUp"  # name of the state of a shard that a person has to look at
 AHEAD = 2  # task runs for each worker that are begun or wait
@@ -51,8 +54,9 @@ def task_engine(name: str = "local", *, workers: int | None = None) -> Iterator[
     """
     with engine_of(name, workers=workers) as engine:
         if isinstance(engine, Local):
-            with ThreadPoolTaskRunner(max_workers=engine.workers) as pool:
-                yield OnThreads(pool, engine.workers)
+            pool: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=engine.workers)
+            with closing(OnThreads(pool, engine.workers)) as running, pool:
+                yield running
             return
         try:
             from prefect_ray import RayTaskRunner
@@ -67,64 +71,80 @@ def task_engine(name: str = "local", *, workers: int | None = None) -> Iterator[
 class OnThreads:
     """This machine: a thread for each task run at work, and a process that does the work.
 
-    A process that is killed takes nothing with it but its shard, which is done again; a pool of processes would break.
+    The processes live as long as the engine does, for each takes seconds to start. One that is killed takes nothing
+    with it but its shard, which is done again; a pool of processes would break.
     """
 
     def __init__(self, runner: ThreadPoolTaskRunner[Any], workers: int) -> None:
         self._runner, self._workers = runner, workers
+        self._seats = Seats([threads(workers)] * workers)
 
     def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
-        """Yield each item and its result, from processes that live as long as the items last."""
-        yield from self._each(work, items, [threads(self._workers)] * self._workers, fresh=False)
+        """Yield each item and its result."""
+        yield from _task_runs(self._runner, partial(self._seats.do, work), items, AHEAD * self._workers)
 
     def learn(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result, each from a fresh process, with a GPU of its own if there are any."""
-        yield from self._each(work, items, training_places(self._workers), fresh=True)
-
-    def _each(
-        self,
-        work: Callable[[Item], Result],
-        items: Iterable[Item],
-        places: Sequence[Mapping[str, str]],
-        *,
-        fresh: bool,
-    ) -> Iterator[tuple[Item, Result | Failure]]:
-        seats: list[Seat[Item, Result]] = [Seat(work, place, fresh=fresh) for place in places]
-        free: SimpleQueue[Seat[Item, Result]] = SimpleQueue()
-        for seat in seats:
-            free.put(seat)
-        try:
-            yield from _task_runs(self._runner, partial(_seated, free), items, AHEAD * len(seats))
-        finally:
-            for seat in seats:
-                seat.close()
-
-
-class Seat(Generic[Item, Result]):
-    """A process that works on one item after another, and is replaced when it is killed."""
-
-    def __init__(self, work: Callable[[Item], Result], place: Mapping[str, str], *, fresh: bool) -> None:
-        self._given: list[Item] = []
-        items = iter(self._given.pop, None)  # asked for an item only when it was given one
-        self._outcomes = in_processes(attempt, work, items, [place], fresh=fresh)
-
-    def __call__(self, item: Item) -> Result | Failure:
-        """Return the result of an item."""
-        self._given.append(item)
-        _, outcome = next(self._outcomes)
-        return killed(item, outcome.times, outcome.how) if isinstance(outcome, Killed) else outcome
+        places = training_places(self._workers)
+        with closing(Seats(places, fresh=True)) as seats:
+            yield from _task_runs(self._runner, partial(seats.do, work), items, AHEAD * len(places))
 
     def close(self) -> None:
-        """End the process."""
-        self._outcomes.close()
+        """End the processes."""
+        self._seats.close()
 
 
-def _seated(free: SimpleQueue[Seat[Item, Result]], item: Item) -> Result | Failure:
-    seat = free.get()
-    try:
-        return seat(item)
-    finally:
-        free.put(seat)
+class Seats:
+    """Processes, each of which works for one thread at a time."""
+
+    def __init__(self, places: Sequence[Mapping[str, str]], *, fresh: bool = False) -> None:
+        self._seats = [_Seat(place, fresh=fresh) for place in places]
+        self._free: SimpleQueue[_Seat] = SimpleQueue()
+        for seat in self._seats:
+            self._free.put(seat)
+
+    def do(self, work: Callable[[Item], Result], item: Item) -> Result | Failure:
+        """Return what a work makes of an item, in the first process that is free."""
+        seat = self._free.get()
+        try:
+            outcome: Result | Failure = seat.do(Piece(work, item))
+            return outcome
+        finally:
+            self._free.put(seat)
+
+    def close(self) -> None:
+        """End the processes."""
+        for seat in self._seats:
+            seat.outcomes.close()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A work with its item, as a worker of many works gets them."""
+
+    work: Callable[[Any], Any]
+    item: object
+
+    def __call__(self) -> Any:
+        """Do it."""
+        return self.work(self.item)
+
+    def __str__(self) -> str:
+        return str(self.item)
+
+
+class _Seat:
+    """A process that works on one item after another, and is replaced when it is killed."""
+
+    def __init__(self, place: Mapping[str, str], *, fresh: bool) -> None:
+        self._given: list[Piece] = []
+        pieces = iter(self._given.pop, None)  # asked for one only when it was given one
+        self.outcomes = in_processes(attempt, operator.call, pieces, [place], fresh=fresh)
+
+    def do(self, piece: Piece) -> Any:
+        self._given.append(piece)
+        _, outcome = next(self.outcomes)
+        return killed(piece, outcome.times, outcome.how) if isinstance(outcome, Killed) else outcome
 
 
 class OnRay:
@@ -149,8 +169,10 @@ class OnRay:
     ) -> Iterator[tuple[Item, Result | Failure]]:
         from prefect_ray.context import remote_options
 
+        from offbeat.fleet.ray_engine import WORKER_LOST
+
         with remote_options(num_cpus=self._ray.share, max_retries=TRIES - 1, **options):
-            yield from _task_runs(self._runner, do, items, AHEAD * workers)
+            yield from _task_runs(self._runner, do, items, AHEAD * workers, WORKER_LOST)
 
 
 def _learned(work: Callable[[Item], Result], item: Item) -> Result | Failure:
@@ -166,9 +188,16 @@ def shard(name: str, do: Callable[[], Any]) -> Any:  # noqa: ARG001  # the name 
 
 
 def _task_runs(
-    runner: TaskRunner[Any], do: Callable[[Item], Result | Failure], items: Iterable[Item], at_once: int
+    runner: TaskRunner[Any],
+    do: Callable[[Item], Result | Failure],
+    items: Iterable[Item],
+    at_once: int,
+    lost: Errors = (),
 ) -> Iterator[tuple[Item, Result | Failure]]:
-    """Yield each item and what `do` returns, as they are ready; at most `at_once` are begun or wait."""
+    """Yield each item and what `do` returns, as they are ready; at most `at_once` are begun or wait.
+
+    An item whose task run ends with one of the errors `lost` took its worker with it; with another, it is a fault.
+    """
     waiting = iter(items)
     running: dict[Any, Item] = {}
     done: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
@@ -182,11 +211,11 @@ def _task_runs(
         future = done.get()
         item = running.pop(future.task_run_id)
         future.wait()
-        yield item, _result(item, future.state)
+        yield item, _result(item, future.state, lost)
 
 
-def _result(item: object, state: State[Any]) -> Any:
-    if state.is_crashed():
+def _result(item: object, state: State[Any], lost: Errors) -> Any:
+    if isinstance(state.data, lost):
         return killed(item, TRIES, "by Ray or the system")
     return Failure(str(state.message)) if state.name == GIVEN_UP else state.result()
 

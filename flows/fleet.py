@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
@@ -45,7 +46,7 @@ def fleet(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     retrain: bool = False,
-) -> Any:
+) -> State[None]:
     """Score a fleet into a folder, with a model that is learnt first where there is none.
 
     Parameters
@@ -62,6 +63,7 @@ def fleet(
     root, say = project_root(), get_run_logger().info
     folder, place, out = root / readings, root / model, root / scores
     is_own = folder.resolve() == root / "data"
+    (root / "artifacts").mkdir(exist_ok=True)
     check_folder(out, [folder])
     with (
         locked(root, "data", f"run '{flow_run.name}'", timeout_s=WAIT_S, say=say) if is_own else nullcontext(),
@@ -69,7 +71,8 @@ def fleet(
     ):
         if is_own:
             data_there(root, say)
-        assets, reasons = asset_files(folder), {}
+        assets = asset_files(folder)
+        reasons: Mapping[str, str] = {}
         if retrain or not place.exists():
             say(
                 f"learning from {count(len(assets), 'machine')}: {'it was asked for' if retrain else f'no {model} yet'}"
@@ -124,7 +127,17 @@ def main() -> int:
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the shards are worked on")
     parser.add_argument("--workers", type=int, help="shards at work at once")
     parser.add_argument("--retrain", action="store_true", help="learn the model anew")
-    return at_terminal(fleet(**vars(parser.parse_args()), return_state=True))
+    given = parser.parse_args()
+    state = fleet(
+        given.readings,
+        given.model,
+        given.scores,
+        engine=given.engine,
+        workers=given.workers,
+        retrain=given.retrain,
+        return_state=True,
+    )
+    return at_terminal(state)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -77,7 +77,7 @@ def in_processes(
     places: Sequence[Mapping[str, str]],
     *,
     fresh: bool = False,
-) -> Iterator[tuple[Item, Outcome | Killed]]:
+) -> Generator[tuple[Item, Outcome | Killed]]:
     """Yield each item and what `do(work, item)` returns, as they are ready.
 
     Parameters

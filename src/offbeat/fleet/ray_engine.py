@@ -37,6 +37,7 @@ Result = TypeVar("Result")
 AT_ONCE = 1000  # items that Ray Data is given; more would not let them be taken as they are needed
 STORE_BYTES = 2**28  # what waits between processes of a local Ray: items and results, which are small
 ANSWER_S = 10.0  # in which a cluster takes a connection
+WORKER_LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
 _SESSIONS = "/tmp"  # short, for the paths of sockets must be
 
 
@@ -109,7 +110,7 @@ class OnRay:
                 item = running.pop(done)
                 try:
                     yield item, _result(item, ray.get(done))
-                except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                except WORKER_LOST:
                     yield item, killed(item, TRIES, "by Ray or the system")
 
 
