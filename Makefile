@@ -86,4 +86,4 @@ lock:                 ## solve the dependencies anew
 LOCKED := --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade
 
 clean:
-	rm -rf .venv .venv-service .prefect bento artifacts/prepared artifacts/model artifacts/detector artifacts/scores artifacts/report.html
+	rm -rf .venv .venv-service .prefect bento artifacts/prepared artifacts/model artifacts/detector artifacts/scores artifacts/report.html artifacts/fleet artifacts/fleet-scores

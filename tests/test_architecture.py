@@ -24,7 +24,7 @@ MODULES = {
     for path in sorted((SOURCE / "offbeat").rglob("*.py"))
 }
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-HEAVY = {"tensorflow", "keras", "onnx", "evidently", "bentoml", "prefect", "dvc", "ray"}
+HEAVY = {"tensorflow", "keras", "onnx", "evidently", "bentoml", "prefect", "prefect_ray", "dvc", "ray"}
 
 # a wing and the wings it may import; modules beside the wings are named on their own
 MAY_IMPORT = {

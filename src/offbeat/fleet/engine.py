@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from offbeat.errors import OffbeatError, ParamsError
-from offbeat.fleet.processes import Killed, gpus, in_processes, threads
+from offbeat.fleet.processes import Killed, in_processes, threads, training_places
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -91,30 +91,26 @@ def engine_of(name: str = "local", *, workers: int | None = None) -> Iterator[En
 class Local:
     """This machine.
 
-    Parameters
+    Attributes
     ----------
     workers : int
         Processes at work at once; a single one is this process, but for training.
     """
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
+        self.workers = workers
 
     def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result; what uses threads shares the processors among the workers."""
-        if self._workers == 1:
+        if self.workers == 1:
             yield from ((item, attempt(work, item)) for item in items)
             return
-        places = [threads(self._workers)] * self._workers
+        places = [threads(self.workers)] * self.workers
         yield from _told(in_processes(attempt, work, items, places))
 
     def learn(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result, each from a fresh process; as many at once as there are GPUs, if any."""
-        growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-        own = [{"CUDA_VISIBLE_DEVICES": gpu, **growing} for gpu in gpus()[: self._workers]]
-        n = len(own) or self._workers
-        places = [{**threads(n), **place} for place in own or [{}] * n]
-        yield from _told(in_processes(attempt, work, items, places, fresh=True))
+        yield from _told(in_processes(attempt, work, items, training_places(self.workers), fresh=True))
 
 
 def attempt(work: Callable[[Item], Result], item: Item) -> Result | Failure:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -62,6 +62,14 @@ def gpus() -> list[str]:
     return [str(k) for k in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
 
 
+def training_places(workers: int) -> list[dict[str, str]]:
+    """Return the environments of processes that train at once: as many as there are GPUs, one each, or workers."""
+    growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    own = [{"CUDA_VISIBLE_DEVICES": gpu, **growing} for gpu in gpus()[:workers]]
+    n = len(own) or workers
+    return [{**threads(n), **place} for place in own or [{}] * n]
+
+
 def in_processes(
     do: Callable[[Work, Item], Outcome],
     work: Work,
@@ -69,7 +77,7 @@ def in_processes(
     places: Sequence[Mapping[str, str]],
     *,
     fresh: bool = False,
-) -> Iterator[tuple[Item, Outcome | Killed]]:
+) -> Generator[tuple[Item, Outcome | Killed]]:
     """Yield each item and what `do(work, item)` returns, as they are ready.
 
     Parameters

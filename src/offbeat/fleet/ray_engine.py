@@ -37,6 +37,7 @@ Result = TypeVar("Result")
 AT_ONCE = 1000  # items that Ray Data is given; more would not let them be taken as they are needed
 STORE_BYTES = 2**28  # what waits between processes of a local Ray: items and results, which are small
 ANSWER_S = 10.0  # in which a cluster takes a connection
+WORKER_LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
 _SESSIONS = "/tmp"  # short, for the paths of sockets must be
 
 
@@ -47,14 +48,21 @@ class OnRay:
     ----------
     workers : int, optional
         How many items are worked on at once; as many as Ray has processors by default.
+
+    Attributes
+    ----------
+    workers, gpus : int
+        How many Ray has of each.
+    share : int
+        Processors of each worker.
     """
 
     def __init__(self, workers: int | None) -> None:
         resources = ray.cluster_resources()
         processors = int(resources.get("CPU", 1))
-        self._gpus = int(resources.get("GPU", 0))
-        self._workers = workers or processors
-        self._share = max(1, processors // self._workers)  # Ray tells it to a worker as OMP_NUM_THREADS
+        self.gpus = int(resources.get("GPU", 0))
+        self.workers = workers or processors
+        self.share = max(1, processors // self.workers)  # Ray tells it to a worker as OMP_NUM_THREADS
 
     def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result from a pool of actors, which live as long as the items last."""
@@ -79,22 +87,22 @@ class OnRay:
                 _Actor,
                 fn_constructor_args=(pickle.dumps(work),),
                 compute=ActorPoolStrategy(
-                    min_size=1, max_size=self._workers, initial_size=self._workers, max_tasks_in_flight_per_actor=1
+                    min_size=1, max_size=self.workers, initial_size=self.workers, max_tasks_in_flight_per_actor=1
                 ),
-                num_cpus=self._share,
+                num_cpus=self.share,
                 max_restarts=-1,
                 max_task_retries=TRIES - 1,
             )
 
     def learn(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item and its result, each from a fresh process with a GPU of its own, if Ray has any."""
-        task = ray.remote(num_cpus=self._share, num_gpus=1 if self._gpus else 0, max_calls=1, max_retries=TRIES - 1)(
+        task = ray.remote(num_cpus=self.share, num_gpus=1 if self.gpus else 0, max_calls=1, max_retries=TRIES - 1)(
             _learned
         )
         waiting, pickled = iter(items), pickle.dumps(work)
         running: dict[Any, Item] = {}
         while True:
-            for item in islice(waiting, (self._gpus or self._workers) - len(running)):
+            for item in islice(waiting, (self.gpus or self.workers) - len(running)):
                 running[task.remote(pickled, pickle.dumps(item))] = item
             if not running:
                 return
@@ -102,7 +110,7 @@ class OnRay:
                 item = running.pop(done)
                 try:
                     yield item, _result(item, ray.get(done))
-                except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                except WORKER_LOST:
                     yield item, killed(item, TRIES, "by Ray or the system")
 
 
