@@ -4,8 +4,8 @@
 
 Readings are simulated, 1,000 timesteps of 8 channels, and written as a partitioned data set, whose file for each month
 holds all of a machine's. Each step runs in a process of its own with its workers; a model of `--trained` machines,
-trained once, is what machines it never saw are calibrated for, scored and checked with. Up to `--learn-up-to` machines
-a fleet is also trained on, as `offbeat train` does. What stands in `steps/` of the results is not done again.
+trained once, is what machines it never saw are calibrated for, scored and checked with. Fleets of up to `--learn-up-to`
+machines are trained on too, as `offbeat train` does it. What stands in `steps/` of the results is not done again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def tasks(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[int, Tas
         yield n, replace(common, step="write", target=str(place), n_assets=n)
         if n <= options.convert_up_to:
             yield n, replace(common, step="convert", source=normal, target=str(place / "converted"))
-        if n <= options.learn_up_to:
+        if n <= options.learn_up_to and n != options.trained:
             yield n, replace(common, step="learn", source=normal, target=str(place / "learnt"))
         yield n, replace(common, step="calibrate", source=normal, model=model, target=own)
         yield n, replace(common, step="score", source=later, model=own, target=str(place / "scores"))

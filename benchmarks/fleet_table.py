@@ -13,8 +13,7 @@ SIZES = ("bytes_readings", "bytes_model", "bytes_scores")
 
 def page(results: Sequence[Mapping[str, Any]], workers: int) -> str:
     """Return all tables as Markdown."""
-    fleets = [one for one in results if not one["name"].startswith("trained")]
-    return "\n\n".join([_steps(fleets, workers), _growth(fleets), _disk(fleets), _counts(fleets)]) + "\n"
+    return "\n\n".join([_steps(results, workers), _growth(results), _disk(results), _counts(results)]) + "\n"
 
 
 def _steps(results: Sequence[Mapping[str, Any]], workers: int) -> str:
