@@ -51,7 +51,7 @@ def test_a_machine_moves_by_chance_as_its_group_does_or_more():
     # moves of single chunks against the others: 1.5, 0, -1.5 for 0, 1, 2 (scaled by 3/2 of the deviation from the mean)
     calm = Columns(np.array([[1.0], [0.0], [-1.0]]), np.zeros(3, dtype=int), np.ones((3, 1), dtype=bool))
     wild = Columns(np.array([[4.0], [0.0], [-4.0]]), np.zeros(3, dtype=int), np.ones((3, 1), dtype=bool))
-    usual = usual_moves([calm, wild], 1)
+    usual = usual_moves([calm, wild], [stretch_moves(one, 1) for one in (calm, wild)], 1)
     pooled = np.sqrt((2 * 1.5**2 + 2 * 6.0**2) / 6)
     np.testing.assert_allclose(usual.scale[:, 0], [pooled, np.sqrt(2 * 6.0**2 / 3)])
     assert usual.largest.tolist() == [6.0]

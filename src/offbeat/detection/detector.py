@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -227,10 +227,7 @@ class Detector:
     def check_asset(self, asset: str) -> None:
         """Raise ModelError if an asset was never calibrated."""
         if asset not in self.assets:
-            raise ModelError(
-                f"asset '{asset}' was never calibrated (known: {few_like(asset, self.assets)}): "
-                "calibrate it with a span of its normal readings first (offbeat calibrate, or Detector.calibrate)"
-            )
+            raise ModelError(never_calibrated(asset, sorted(self.assets)))
 
     def calibrate(
         self,
@@ -498,9 +495,16 @@ class Detector:
             )
 
 
-def few_like(name: str, known: Collection[str]) -> str:
-    """Return names in words: all, or where there are many a few that stand beside one in the alphabet."""
-    names = sorted(known)
+def never_calibrated(asset: str, known: Sequence[str]) -> str:
+    """Return in words that a detector does not know an asset; `known`, those that it knows, are in order."""
+    return (
+        f"asset '{asset}' was never calibrated (known: {few_like(asset, known)}): calibrate it with a span of its "
+        "normal readings first (offbeat calibrate, or Detector.calibrate)"
+    )
+
+
+def few_like(name: str, names: Sequence[str]) -> str:
+    """Return names, which are in order, in words: all, or where there are many a few that stand beside `name`."""
     if len(names) <= MOST_NAMES:
         return ", ".join(names) or "none"
     first = min(max(bisect(names, name) - MOST_NAMES // 2, 0), len(names) - MOST_NAMES)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from offbeat.detection.detector import Detector, few_like
+from offbeat.detection.detector import Detector, few_like, never_calibrated
 from offbeat.detection.storage import CHECKSUMS, REPORTS, check_directory, write_detector
 from offbeat.errors import ModelError
 from offbeat.files import new_directory
@@ -39,6 +39,10 @@ class Fleet:
         """The group of each asset that was calibrated when this was first asked for."""
         return {asset: group for group, detector in self.groups.items() for asset in detector.assets}
 
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted(self.group_of)  # once, for there may be as many strangers
+
     def detector_of(self, asset: str) -> Detector:
         """Return the detector that knows an asset.
 
@@ -50,10 +54,10 @@ class Fleet:
         if asset in self.group_of:
             return self.groups[self.group_of[asset]]
         if len(self.groups) == 1:
-            next(iter(self.groups.values())).check_asset(asset)
+            raise ModelError(never_calibrated(asset, self._names))
         raise ModelError(
             f"asset '{asset}' was never calibrated in any of {len(self.groups)} groups (known: "
-            f"{few_like(asset, self.group_of)}): calibrate it in the group of its like first (offbeat calibrate)"
+            f"{few_like(asset, self._names)}): calibrate it in the group of its like first (offbeat calibrate)"
         )
 
     def group(self, name: str) -> Detector:
@@ -68,7 +72,7 @@ class Fleet:
             return self.groups[name]
         if len(self.groups) == 1 and (ALONE in self.groups or name == ALONE):
             return next(iter(self.groups.values()))
-        known = few_like(name, self.groups)
+        known = few_like(name, sorted(self.groups))
         raise ModelError(
             f"the model has no group '{name}' (known: {known}): name the group as the model does, or train it"
             if name != ALONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -135,8 +135,8 @@ def referenced_assets(file: IO[bytes]) -> list[str]:
     return assets
 
 
-def references_from_bytes(content: bytes) -> dict[str, Reference]:
-    """Return what `references_to_bytes` wrote.
+def references_from_bytes(content: bytes) -> Mapping[str, Reference]:
+    """Return what `references_to_bytes` wrote; each is made as it is asked for, and not kept.
 
     Raises
     ------
@@ -145,13 +145,7 @@ def references_from_bytes(content: bytes) -> dict[str, Reference]:
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    stops = np.cumsum(arrays["n_chunks"])
-    return {
-        asset: _reference_from(arrays, place, slice(int(stop - n), int(stop)))
-        for place, (asset, n, stop) in enumerate(
-            zip(json.loads(str(arrays[_ASSETS])), arrays["n_chunks"], stops, strict=True)
-        )
-    }
+    return _References(arrays)
 
 
 _ASSETS = "assets"
@@ -161,6 +155,26 @@ _MEASURE, _CHUNKS = tuple(Measure.__dataclass_fields__), tuple(Chunks.__dataclas
 def _small(part: np.ndarray) -> np.ndarray:
     """Return statistics in single precision, which is more than they have; what is compared with readings stays."""
     return part.astype(np.float32) if part.dtype == np.float64 and part.ndim > 1 else part
+
+
+class _References(Mapping[str, Reference]):
+    """References by asset, in arrays of all of them; a worker that looks at a few makes no more than those."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = arrays
+        self._places = {asset: place for place, asset in enumerate(json.loads(str(arrays[_ASSETS])))}
+        self._stops = np.cumsum(arrays["n_chunks"])
+
+    def __getitem__(self, asset: str) -> Reference:
+        place = self._places[asset]
+        stop = int(self._stops[place])
+        return _reference_from(self._arrays, place, slice(stop - int(self._arrays["n_chunks"][place]), stop))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def _reference_from(arrays: Mapping[str, np.ndarray], place: int, rows: slice) -> Reference:

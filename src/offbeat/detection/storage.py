@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,7 @@ class _References:
         return self._all[asset]
 
     @cached_property
-    def _all(self) -> dict[str, Reference]:
+    def _all(self) -> Mapping[str, Reference]:
         try:
             content = self.path.read_bytes()
         except OSError as error:

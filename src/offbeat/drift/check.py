@@ -139,10 +139,10 @@ def _judged(detector: Detector, periods: Sequence[Period], params: DriftParams) 
     judged = []
     for kind in dict.fromkeys(one.kind for one in periods):
         alike = [one for one in periods if one.kind == kind]
-        columns = [one.columns for one in alike]
+        columns, moves = [one.columns for one in alike], zip(*(one.usual_moves for one in alike), strict=True)
         late, quarter = (
-            usual_moves(columns, size).limits(params.false_share, n_tests, params.least_change)
-            for size in (alike[0].n_late, alike[0].n_quarter)
+            usual_moves(columns, own, size).limits(params.false_share, n_tests, params.least_change)
+            for own, size in zip(moves, (alike[0].n_late, alike[0].n_quarter), strict=True)
         )
         for number, one in enumerate(alike):
             judged.append(asset_drift(detector, one, Limits(late[number], quarter[number]), params))

@@ -101,12 +101,11 @@ def moved(values: FloatArray, phase: IntArray, centre: FloatArray) -> FloatArray
     return np.where(2 * counts >= max(len(values), 1), mean, np.nan)
 
 
-def usual_moves(fleet: Sequence[Columns], size: int) -> Usual:
-    """Return how far stretches of `size` chunks move by chance, over like assets.
+def usual_moves(fleet: Sequence[Columns], moves: Sequence[FloatArray], size: int) -> Usual:
+    """Return how far stretches of `size` chunks move by chance, over like assets, from the `stretch_moves` of each.
 
     Each stretch of each reference is compared with the centres that the other chunks make.
     """
-    moves = [stretch_moves(columns, size) for columns in fleet]  # each (stretches, M)
     pooled = np.concatenate(moves)
     scale = np.fmax(np.stack([_root_mean_square(own) for own in moves]), _root_mean_square(pooled))
     known = ~np.isnan(pooled)

@@ -12,7 +12,7 @@ from offbeat.detection.chunks import DAY, FAULTS, STATISTICS, Chunks, chunks_of
 from offbeat.detection.detector import Detector
 from offbeat.detection.reference import Reference
 from offbeat.detection.windows import reach_mask
-from offbeat.drift.moves import Columns, columns_of, flat, phase_of
+from offbeat.drift.moves import Columns, columns_of, flat, phase_of, stretch_moves
 from offbeat.errors import ReadingsError
 from offbeat.params import DriftParams
 from offbeat.readings.messages import length_text
@@ -77,6 +77,11 @@ class Period:
     def columns(self) -> Columns:
         """Those of the reference."""
         return columns_of(self.reference, self.is_time)
+
+    @cached_property
+    def usual_moves(self) -> tuple[FloatArray, FloatArray]:
+        """The moves (stretches, M) of stretches of the reference as long as the later half, and as a quarter."""
+        return stretch_moves(self.columns, self.n_late), stretch_moves(self.columns, self.n_quarter)
 
     @cached_property
     def values(self) -> FloatArray:

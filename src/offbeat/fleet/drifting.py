@@ -108,4 +108,8 @@ def _compare(given: Given, arrived: Mapping[str, Path], now: int, shard: Shard, 
     """Write the chunks of a shard's machines, heavy."""
     detector = loaded_detector(given.model, group_of(shard), given.checksum)
     readings = read_parts(arrived[shard.name])[1]
-    write_parts(path, None, [compare(detector, one, now, given.params) for one in readings])
+    found = [compare(detector, one, now, given.params) for one in readings]
+    for one in found:
+        if isinstance(one, Period):
+            _ = one.usual_moves  # kept with it: reckoned here, where there are many workers
+    write_parts(path, None, found)

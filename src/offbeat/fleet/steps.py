@@ -220,15 +220,24 @@ def _known(scores: Mapping[str, FloatArray], series: Series) -> FloatArray:
 
 
 def _lessons(common: Common, prepared: Sequence[Path]) -> list[Lesson]:
-    """Return the lessons of all assets that have one; of some, evenly spread, where all would be too much."""
+    """Return the lessons of all assets that have one; of every second, fourth and so on, where that is too much.
+
+    No more than what is learnt from is in memory at once, and one shard.
+    """
     lessons: list[Lesson] = []
+    every, n_found, n_readings = 1, 0, 0
     for path in prepared:
         ready, _ = each_asset(read_parts(path)[1], common.prepared)
         for one in ready.values():
-            lesson = lesson_of(one, common.like.params.train.calendar)
-            lessons.append(replace(lesson, values=lesson.values.copy()))  # without what the view would keep
-    share = min(1.0, MOST_LEARNT / max(sum(lesson.values.size for lesson in lessons), 1))
-    return spread(lessons, max(int(len(lessons) * share), 1)) if lessons else []
+            if n_found % every == 0:
+                lesson = lesson_of(one, common.like.params.train.calendar)
+                lessons.append(replace(lesson, values=lesson.values.copy()))  # without what the view would keep
+                n_readings += lesson.values.size
+            n_found += 1
+            if n_readings > MOST_LEARNT and len(lessons) > 1:
+                lessons, every = lessons[::2], 2 * every
+                n_readings = sum(lesson.values.size for lesson in lessons)
+    return lessons
 
 
 def _evidence(detector: Detector, prepared: Prepared) -> Evidence:
