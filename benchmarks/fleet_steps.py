@@ -207,9 +207,7 @@ def calibrate(task: Task, engine: Engine, meter: Meter) -> dict[str, int]:
     from offbeat.fleet.calibrating import calibrate_assets
 
     model, root, out = Path(task.model), Path(task.source), Path(task.target)
-    done = calibrate_assets(
-        model, task.files, out, engine, root=root, changes={}, shard_size=task.shard_size
-    )
+    done = calibrate_assets(model, task.files, out, engine, root=root, changes={}, shard_size=task.shard_size)
     meter.end("calibrate new")
     return {"bytes_model": _bytes_of(out), "n_done": len(done.assets), "n_failed": len(done.failures)}
 
@@ -248,7 +246,7 @@ STEPS: Mapping[str, Callable[[Task, Engine, Meter], dict[str, int]]] = {
 
 def _bytes_of(folder: Path) -> int:
     """Return the bytes that the files of a folder take on the disk, in whole blocks."""
-    return sum(512 * os.stat(Path(place, name)).st_blocks for place, _, names in os.walk(folder) for name in names)
+    return sum(512 * Path(place, name).stat().st_blocks for place, _, names in os.walk(folder) for name in names)
 
 
 def main(text: str) -> None:

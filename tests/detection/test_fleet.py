@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from offbeat.detection.detector import Detector
 from offbeat.detection import fleet as module
+from offbeat.detection.detector import Detector
 from offbeat.detection.fleet import ALONE, Fleet
 from offbeat.errors import ModelError
 
