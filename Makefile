@@ -15,7 +15,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 export OFFBEAT_ROOT ?= $(CURDIR)
 API := http://127.0.0.1:4200/api
 
-.PHONY: run server worker deploy bento serve test test-all lint bench-accuracy bench-groups bench-speed lock setup clean
+.PHONY: run server worker deploy bento serve test test-all lint bench-accuracy bench-groups bench-speed bench-fleet lock setup clean
 
 run: setup            ## the flow retrain; on the bundled fleet, unless data/ holds something else
 	@$(SHORT_LOG) python -m flows.retrain
@@ -55,6 +55,9 @@ bench-groups: setup    ## one model for many machines on skab in DATA, against o
 
 bench-speed: setup     ## time and memory against plain Keras, a tutorial's recipe and the machine itself; an hour or so
 	@python benchmarks/speed.py --data $(DATA)
+
+bench-fleet: setup     ## simulated fleets of 10 to 10,000 machines, step by step; hours on two cores, and 3 GB of disk in SCRATCH
+	@python benchmarks/fleet.py $(if $(SCRATCH),--scratch $(SCRATCH))
 
 DATA ?= ../shared/data
 SEEDS ?= 3

@@ -32,6 +32,7 @@ from offbeat.files import new_file, write_json
 from offbeat.lineage import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAINED = "trained"  # the fleet of the common model
 OTHERS = 10_000_000  # the number of the first machine that the model is trained on: none of those it is calibrated for
 
 
@@ -42,8 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="offbeat-fleet-") as temporary:
         scratch = options.scratch or Path(temporary)
         results: list[dict[str, Any]] = []
-        for n_assets, task in tasks(options, scratch):
-            results.append(result := _done(n_assets, task, options.out / "steps"))
+        steps = options.out / "steps"
+        ended = {n for n in options.assets if (steps / f"{n}-drift.json").exists()}
+        for n_assets, name, task in tasks(options, scratch):
+            is_over = n_assets in ended if name != TRAINED else len(ended) == len(options.assets)
+            path = steps / f"{name}-{task.step}.json"
+            if not path.exists() or not (is_over or Path(task.target).exists()):
+                _do(n_assets, task, path)
+            results.append(result := json.loads(path.read_text(encoding="utf-8")))
             print(_line(result), flush=True)
             _write(options, results)
             if task.step == "drift" and not options.keep:  # the last of a fleet's
@@ -69,8 +76,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def tasks(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[int, Task]]:
-    """Yield what is to be done, and for how many machines; the common model first."""
+def tasks(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[int, str, Task]]:
+    """Yield for how many machines what is to be done, under which name; the common model first."""
     common = Task(
         "",
         n_timesteps=options.timesteps,
@@ -79,38 +86,32 @@ def tasks(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[int, Tas
         shard_size=options.shard_size,
         changes=tuple(options.changes),
     )
-    trained, model = scratch / "trained", str(scratch / "trained" / "model")
-    yield options.trained, replace(common, step="write", target=str(trained), n_assets=options.trained, first=OTHERS)
-    yield options.trained, replace(common, step="learn", source=str(trained / "normal"), target=model)
+    n, trained = options.trained, scratch / TRAINED
+    model = str(trained / "model")
+    yield n, TRAINED, replace(common, step="write", target=str(trained), n_assets=n, first=OTHERS)
+    yield n, TRAINED, replace(common, step="learn", source=str(trained / "normal"), target=model)
     for n in options.assets:
         place = scratch / str(n)
         normal, later, own = (str(place / name) for name in ("normal", "later", "model"))
-        yield n, replace(common, step="write", target=str(place), n_assets=n)
+        yield n, str(n), replace(common, step="write", target=str(place), n_assets=n)
         if n <= options.convert_up_to:
-            yield n, replace(common, step="convert", source=normal, target=str(place / "converted"))
+            yield n, str(n), replace(common, step="convert", source=normal, target=str(place / "converted"))
         if n <= options.learn_up_to and n != options.trained:
-            yield n, replace(common, step="learn", source=normal, target=str(place / "learnt"))
-        yield n, replace(common, step="calibrate", source=normal, model=model, target=own)
-        yield n, replace(common, step="score", source=later, model=own, target=str(place / "scores"))
-        yield n, replace(common, step="drift", source=later, model=own, target=str(place / "drift"))
+            yield n, str(n), replace(common, step="learn", source=normal, target=str(place / "learnt"))
+        yield n, str(n), replace(common, step="calibrate", source=normal, model=model, target=own)
+        yield n, str(n), replace(common, step="score", source=later, model=own, target=str(place / "scores"))
+        yield n, str(n), replace(common, step="drift", source=later, model=own, target=str(place / "drift"))
 
 
-def _done(n_assets: int, task: Task, results: Path) -> dict[str, Any]:
-    """Return what a task took, from its file, or do it."""
-    name = f"trained-{task.step}" if "trained" in Path(task.target).parts[-2:] else f"{n_assets}-{task.step}"
-    path = results / f"{name}.json"
-    if not path.exists() or not Path(task.target).exists() and task.step != "drift":
-        results.mkdir(parents=True, exist_ok=True)
-        place = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, "-m", "benchmarks.fleet_steps", json.dumps(asdict(task))]
-        ran = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "PYTHONPATH": place}
-        )
-        found = json.loads(ran.stdout.splitlines()[-1])
-        load = os.getloadavg()[0]
-        write_json(path, {"name": name, "n_assets": n_assets, "commit": git_commit(ROOT), "load": load, **found})
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return result
+def _do(n_assets: int, task: Task, path: Path) -> None:
+    """Do a task in a process of its own, and write what it took."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "benchmarks.fleet_steps", json.dumps(asdict(task))]
+    environment = {**os.environ, "PYTHONPATH": place}
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
+    about = {"name": path.stem, "n_assets": n_assets, "commit": git_commit(ROOT), "load": os.getloadavg()[0]}
+    write_json(path, {**about, **json.loads(output.splitlines()[-1])})
 
 
 def _line(result: dict[str, Any]) -> str:

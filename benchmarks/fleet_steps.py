@@ -246,7 +246,7 @@ STEPS: Mapping[str, Callable[[Task, Engine, Meter], dict[str, int]]] = {
 
 def _bytes_of(folder: Path) -> int:
     """Return the bytes that the files of a folder take on the disk, in whole blocks."""
-    return sum(512 * os.stat(Path(place, name)).st_blocks for place, _, names in os.walk(folder) for name in names)
+    return sum(512 * Path(place, name).stat().st_blocks for place, _, names in os.walk(folder) for name in names)
 
 
 def main(text: str) -> None:

@@ -187,10 +187,10 @@ class _Sums:
         first, last = int(starts[0]), int(starts[-1])
         follow = last - first == len(starts) - 1  # as with a stride of 1: their timesteps are a slice, which is faster
         for row in self.rows:  # within a row the timesteps are distinct, so that += adds each
-            here = slice(first + row, last + row + 1) if follow else starts + row
-            self.total[here] += known[:, row - self._head]
-            self.count[here] += read[:, row - self._head]
-            self.reached[here] = True
+            at = slice(first + row, last + row + 1) if follow else starts + row
+            self.total[at] += known[:, row - self._head]
+            self.count[at] += read[:, row - self._head]
+            self.reached[at] = True
 
     @property
     def mean(self) -> FloatArray:
