@@ -207,7 +207,7 @@ class Hand:
 
     def end(self) -> None:
         """End the process."""
-        self._running.close()  # type: ignore[attr-defined]
+        self._running.close()
 
     def _asked(self) -> Iterator[Any]:
         while self._waiting:

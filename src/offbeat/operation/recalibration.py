@@ -137,7 +137,7 @@ def _wanted(detector: Detector, assets: Collection[str] | None) -> set[str]:
     wanted = set(detector.assets if assets is None else assets)
     if unknown := wanted - set(detector.assets):
         raise ModelError(
-            f"asset '{min(unknown)}' was never calibrated (known: {few_like(min(unknown), detector.assets)}): "
+            f"asset '{min(unknown)}' was never calibrated (known: {few_like(min(unknown), sorted(detector.assets))}): "
             "calibrate it with a span of its normal readings first (offbeat calibrate)"
         )
     return wanted
