@@ -15,7 +15,8 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 export OFFBEAT_ROOT ?= $(CURDIR)
 API := http://127.0.0.1:4200/api
 
-.PHONY: run server worker deploy bento serve test test-all lint bench-accuracy bench-groups bench-speed bench-fleet lock setup clean
+.PHONY: run server worker deploy bento serve test test-all lint bench-accuracy bench-groups bench-estimate bench-fleet \
+    bench-speed lock setup clean
 
 run: setup            ## the flow retrain; on the bundled fleet, unless data/ holds something else
 	@$(SHORT_LOG) python -m flows.retrain
@@ -52,6 +53,9 @@ bench-accuracy: setup  ## every method on the public sets in DATA; it goes on wh
 
 bench-groups: setup    ## one model for many machines on skab in DATA, against one for each; it goes on where it was stopped
 	@python benchmarks/groups.py --data $(DATA) --seeds $(SEEDS)
+
+bench-estimate: setup  ## what `offbeat estimate` says beside what runs then take; an hour or so
+	@python benchmarks/estimate.py --out artifacts/estimate.json
 
 bench-speed: setup     ## time and memory against plain Keras, a tutorial's recipe and the machine itself; an hour or so
 	@python benchmarks/speed.py --data $(DATA)

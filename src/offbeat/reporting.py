@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -176,7 +177,12 @@ def _row(result: ScoreResult, event: Event) -> list[str]:
     is_time = result.is_time
     length = length_text(n_timesteps * result.step, is_time) if is_time else count(n_timesteps, "timestep")
     when = [moment_text(event.first), moment_text(event.last), length]
-    return [result.asset, *when, f"{event.peak_score / result.threshold:.1f}", leading(event)]
+    return [result.asset, *when, f"{in_thresholds(event.peak_score, result.threshold):.1f}", leading(event)]
+
+
+def in_thresholds(score: float, threshold: float) -> float:
+    """Return how many thresholds a score is; infinite for a threshold of 0, as a machine that stands still has."""
+    return score / threshold if threshold else math.inf
 
 
 def leading(event: Event) -> str:

@@ -240,3 +240,9 @@ def test_of_many_maxima_those_that_are_lent_are_spread_evenly(monkeypatch):
     everything = sorted(SCORES.reshape(100, 7).max(axis=1))
     assert (len(lent), lent[0], lent[-1]) == (11, everything[0], everything[-1])
     assert lent[5] in everything[48:52]
+
+
+def test_maxima_of_shorter_blocks_than_the_asset_has_room_for_are_not_borrowed():
+    short = group_maxima([span_of(SCORES[:5])], 7)
+    assert short.block_size == 5
+    assert chosen(span_of(), false_alarms_per_week=0.24, lent=short) == chosen(span_of(), false_alarms_per_week=0.24)

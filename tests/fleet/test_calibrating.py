@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from fleet.fleets import Inline, write_fleet
 
+from offbeat.detection.calibration import GroupMaxima
 from offbeat.detection.fleet import Fleet
 from offbeat.errors import OffbeatError
 from offbeat.fleet.calibrating import calibrate_assets
+from offbeat.fleet.work import Work
+from offbeat.progress import silent
 from offbeat.readings.assets import asset_files
 
 
@@ -65,3 +68,25 @@ def test_the_order_of_the_assets_makes_no_difference(model, make_series, tmp_pat
         done = calibrated(folder, model, tmp_path / f"out-{name}")
         thresholds.append(done.fleet.detector_of(name).assets[name].threshold.value)
     assert thresholds[0] == thresholds[1]
+
+
+def test_only_an_asset_that_the_model_did_not_learn_from_borrows_of_those_that_it_did(make_detector, make_series):
+    detector, span = make_detector(make_series(asset="pump-1")), make_series(200, asset="pump-1", seed=3)
+    alone = detector.calibrated(span).threshold
+    detector.lent = GroupMaxima(np.linspace(0, 1, 1000), detector.reach, frozenset({"pump-1"}))
+    assert detector.calibrated(span).threshold == alone
+    late = detector.calibrated(make_series(400, asset="late", seed=3)).threshold
+    assert "borrowed the group's" in late.warning
+
+
+def test_while_another_run_makes_a_model_it_is_refused(model, make_series, tmp_path):
+    folder = write_fleet(tmp_path / "data", [make_series(800, asset="pump-2")], groups="groups:\n  old: ['*']\n")
+    work = Work(tmp_path / "out", Inline(), silent)
+    with work.alone(), pytest.raises(OffbeatError, match="held by process"):
+        calibrated(folder, model, tmp_path / "out")
+
+
+def test_a_known_asset_is_not_moved_to_another_group_in_silence(model, make_series, tmp_path):
+    folder = write_fleet(tmp_path / "data", [make_series(800, asset="pump-1")], groups="groups:\n  new: ['*']\n")
+    with pytest.raises(OffbeatError, match="is in group 'old' of the model, not in 'new'"):
+        calibrated(folder, model, tmp_path / "out")

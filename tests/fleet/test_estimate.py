@@ -67,6 +67,7 @@ def test_windows_timesteps_disk_and_models_are_those_of_the_run(folder, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_more_machines_and_longer_training_take_longer_and_as_few_are_tried(folder):
     network = {"model": "dense_autoencoder", "units": 4, "latent_size": 2, "steps_per_epoch": 10}
     short, long = (load_params(changes={**SMALL, "train": {**network, "epochs": n}}) for n in (4, 4000))

@@ -1,12 +1,15 @@
 """Scores of a fleet are those of its assets one by one, and every asset is accounted for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from fleet.fleets import Inline, write_fleet
 
 from offbeat.detection.fleet import Fleet
-from offbeat.errors import ModelError
+from offbeat.detection.thresholds import Threshold
+from offbeat.errors import ModelError, OffbeatError, ReadingsError
 from offbeat.fleet import scoring
 from offbeat.fleet.engine import Failure, engine_of
 from offbeat.fleet.scoring import score_into
@@ -135,3 +138,45 @@ def test_a_folder_without_a_model_is_refused_before_any_work(assets, tmp_path):
     with pytest.raises(ModelError, match="there is no such folder"):
         scored(folder, tmp_path / "nothing", tmp_path / "scores")
     assert not (tmp_path / "scores").exists()
+
+
+def test_a_model_that_a_worker_could_not_load_is_no_result_that_stays(assets, model, tmp_path, monkeypatch):
+    folder, out = write_fleet(tmp_path / "data", assets), tmp_path / "scores"
+
+    def missing(*_):
+        raise ModelError("not mounted here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "loaded_detector", missing)
+        assert set(scored(folder, model, out).reasons.values()) == {"not mounted here"}
+    assert scored(folder, model, out).n_failed == 0
+
+
+def test_a_folder_that_holds_other_things_is_refused_and_left_alone(assets, model, tmp_path):
+    folder = write_fleet(tmp_path / "data", assets[:1])
+    with pytest.raises(OffbeatError, match="holds other files"):
+        scored(folder, model, model)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "events.csv").write_text("mine")
+    with pytest.raises(OffbeatError, match=r"holds other files \(events.csv\)"):
+        scored(folder, model, tmp_path / "mine")
+    assert (tmp_path / "mine" / "events.csv").read_text() == "mine"
+
+
+def test_a_damaged_result_is_named_with_the_remedy(assets, model, tmp_path):
+    folder, out = write_fleet(tmp_path / "data", assets[:1]), tmp_path / "scores"
+    scored(folder, model, out)
+    [path] = (out / "scores").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ReadingsError, match="damaged .*: remove it, and score again"):
+        scored(folder, model, out)
+
+
+def test_a_threshold_of_nothing_ends_no_run(assets, model, tmp_path):
+    fleet = Fleet.load(model)
+    known = fleet.groups["old"].assets
+    known["pump-1"] = replace(known["pump-1"], threshold=Threshold(0.0, "quantile", None))
+    fleet.save(tmp_path / "still")
+    counts = scored(write_fleet(tmp_path / "data", assets), tmp_path / "still", tmp_path / "scores")
+    assert (counts.n_scored, counts.n_failed) == (5, 0)
+    assert np.isinf(pd.read_csv(tmp_path / "scores" / "assets.csv").set_index("asset").loc["pump-1", "highest"])

@@ -141,7 +141,7 @@ def calibrate(
     for name, detector in done.fleet.groups.items():
         if own := [asset for asset, place in done.assets.items() if place == name]:
             typer.echo("\n".join(threshold_lines(detector, own)))
-    told_failures(done.failures, len(done.failures), "calibrated")
+    told_failures(done.failures, len(done.failures), "calibrated", most=len(done.failures))
 
 
 def drift(
@@ -177,8 +177,10 @@ def drift(
         engine_of(engine, workers=workers_of(workers, engine, len(files))) as running,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        work = Work(Path(scratch) / "drift", running, progress)
-        verdicts = check_fleet(model, files, section, work, root=root)
+        work = Work(out or Path(scratch) / "drift", running, progress)
+        with work.alone():
+            verdicts = check_fleet(model, files, section, work, root=root)
+            work.clear()
     for name, found in verdicts.items():
         typer.echo(f"{name}\n{'=' * len(name)}\n{report(found)}\n" if name else report(found))
     if out is not None:

@@ -87,13 +87,13 @@ def workers_of(workers: int | None, engine: EngineName, n_machines: int) -> int 
     return 1 if workers is None and engine is EngineName.local and n_machines <= FEW else workers
 
 
-def told_failures(reasons: Mapping[str, str], n: int, what: str, where: str = "") -> None:
-    """Say of `n` machines that failed why, the first few of them, and end with status 1; if none did, do nothing."""
+def told_failures(reasons: Mapping[str, str], n: int, what: str, where: str = "", *, most: int = MOST_TOLD) -> None:
+    """Say of `n` machines that failed why, the first `most` of them, and end with status 1; if none did, do nothing."""
     from offbeat.readings.messages import count
 
     if not n:
         return
-    told = list(reasons.items())[:MOST_TOLD]
+    told = list(reasons.items())[:most]
     more = [f"  and {n - len(told)} more"] if n > len(told) else []
     lines = [f"{count(n, 'machine')} could not be {what}{where}:", *(f"  {name}: {why}" for name, why in told), *more]
     typer.echo("\n".join(lines), err=True)

@@ -22,7 +22,7 @@ from offbeat.cli.inputs import (
     told_failures,
     workers_of,
 )
-from offbeat.errors import ReadingsError
+from offbeat.errors import ParamsError, ReadingsError
 
 if TYPE_CHECKING:
     from offbeat.params import Params
@@ -92,6 +92,8 @@ def train(
         engine is not EngineName.local or workers is not None or files[0].group or len(files) > SHARD_SIZE
     ):
         _train_fleet(readings[0], files, out, params_of(params, change or []), engine, workers)
+    elif engine is not EngineName.local or workers is not None:
+        raise ParamsError("--engine and --workers are for a folder of readings: give one, or neither")
     else:
         _train(readings, out, params_of(params, change or []))
 
@@ -120,7 +122,7 @@ def estimate(
             readings, files, params_of(params, change or []), workers or n_processors(), report=report
         )
     typer.echo("\n".join(estimate_summary(found)))
-    told_failures(found.failures, len(found.failures), "learnt from")
+    told_failures(found.failures, len(found.failures), "learnt from", most=len(found.failures))
 
 
 def _train_fleet(

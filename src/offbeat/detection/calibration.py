@@ -95,10 +95,13 @@ class GroupMaxima:
         Block maxima of its assets; of many, so many evenly spread.
     block_size : int
         In timesteps.
+    assets : frozenset of str
+        Whose they are; these borrow nothing of them.
     """
 
     values: FloatArray
     block_size: int
+    assets: frozenset[str] = frozenset()
 
 
 def group_maxima(spans: Sequence[CalibrationSpan], reach: int) -> GroupMaxima:
@@ -106,7 +109,7 @@ def group_maxima(spans: Sequence[CalibrationSpan], reach: int) -> GroupMaxima:
     block_size = _block_size([longest_run(span, reach) for span in spans], reach)
     values = np.sort(np.concatenate([_maxima(span, block_size) for span in spans]))
     kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_LENT)).round().astype(int))
-    return GroupMaxima(values[kept], block_size)
+    return GroupMaxima(values[kept], block_size, frozenset(span.asset for span in spans))
 
 
 def choose_thresholds(
@@ -130,7 +133,8 @@ def choose_thresholds(
     period_s : float or None
         Seconds between readings; None for data without time.
     lent : GroupMaxima, optional
-        Of like assets that are not among these: they are borrowed from as well, in blocks of their length.
+        Of like assets that are not among these: they are borrowed from as well, in blocks of their length, unless that
+        is shorter than these have room for.
 
     Raises
     ------
@@ -152,7 +156,9 @@ def _chosen(
 ) -> list[Threshold]:
     """Return the thresholds without their margin."""
     if params.method in ("conformal", "pot"):
-        lent = lent or GroupMaxima(np.empty(0), _block_size(longest, reach))
+        block_size = _block_size(longest, reach)
+        if lent is None or lent.block_size < block_size:  # maxima of shorter blocks are lower
+            lent = GroupMaxima(np.empty(0), block_size)
         return _from_budget(spans, params, lent, reach, budget_rate(params, period_s))
     if params.method in ("labelled", "gaussian_epsilon"):
         return _from_labels(spans, params.method)

@@ -241,7 +241,7 @@ class Detector:
 
         An asset that is new to the detector gets its scaling and usual errors from the first half of the span and its
         threshold from the second; a known one keeps them and gets its threshold from the whole span. Where that is too
-        short for the budget, it borrows from the assets that the detector learnt from, and is provisional.
+        short for the budget, one that the detector did not learn from borrows of those that it did, and is provisional.
 
         Parameters
         ----------
@@ -291,7 +291,8 @@ class Detector:
             known = replace(
                 known, reference=reference_of(ordered, normal, np.where(span.normal, span.scores, np.nan), half)
             )
-        [threshold] = self.choose_thresholds([span], params, self.lent)
+        lent = None if self.lent is None or series.asset in self.lent.assets else self.lent
+        [threshold] = self.choose_thresholds([span], params, lent)
         origin = {"data_hash": series_hash(series), **{key: str(value) for key, value in changes.items()}}
         return replace(known, threshold=threshold, origin=origin)
 

@@ -85,10 +85,14 @@ class Fleet:
         Raises
         ------
         ModelError
-            If the asset is new and there is no such group.
+            If the asset is new and there is no such group, or known and in another.
         """
-        if asset in self.group_of:
-            return self.group_of[asset]
+        if (known := self.group_of.get(asset)) is not None:
+            if ALONE not in (group, known) and group != known:
+                raise ModelError(
+                    f"asset '{asset}' is in group '{known}' of the model, not in '{group}': name that, or none"
+                )
+            return known
         detector = self.group(group)
         return next(name for name, one in self.groups.items() if one is detector)
 

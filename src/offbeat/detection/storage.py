@@ -119,7 +119,7 @@ def load_detector(directory: Path) -> Detector:
                 for (name, asset), profile in zip(card["assets"].items(), profiles, strict=True)
             },
             lineage=card["lineage"],
-            lent=GroupMaxima(_from_npy(files[LENT]), card["lent_block_size"]) if LENT in files else None,
+            lent=_lent(files[LENT], card["lent"]) if LENT in files else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
         if isinstance(error, ModelError):
@@ -141,7 +141,9 @@ def card_of(detector: Detector) -> dict[str, Any]:
         "preprocessing": detector.preprocessing.model_dump(),
         "params": detector.params.model_dump(),
         "lineage": dict(detector.lineage),
-        "lent_block_size": None if detector.lent is None else detector.lent.block_size,
+        "lent": None
+        if detector.lent is None
+        else {"block_size": detector.lent.block_size, "assets": sorted(detector.lent.assets)},
         "assets": {name: _calibration_to(calibration) for name, calibration in sorted(detector.assets.items())},
     }
 
@@ -205,6 +207,10 @@ def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
                 f"{directory / name}: damaged (its checksum is not that in {CHECKSUMS}): restore it, or train again"
             )
     return files, found
+
+
+def _lent(content: bytes, card: dict[str, Any]) -> GroupMaxima:
+    return GroupMaxima(_from_npy(content), int(card["block_size"]), frozenset(card["assets"]))
 
 
 def _from_npy(content: bytes) -> FloatArray:

@@ -16,6 +16,10 @@ from offbeat.progress import Report, counted, silent
 from offbeat.readings.messages import shortened
 from offbeat.tables import text_table
 
+NOBODY_KNOWN = (
+    "the model carries no reference of these machines to compare with: it does not know them, or was made by "
+    "an earlier version or from too few readings; train it again (make run, or offbeat train), with more"
+)
 MOST_ROWS = 100  # machines, on a terminal
 
 
@@ -75,20 +79,17 @@ def check(detector: Detector, arrived: Sequence[Arrived], params: DriftParams, r
     ModelError
         If the detector carries no reference of any of the machines.
     """
-    check_known(detector, [one.asset for one in arrived])
+    if not any(knows(detector, one.asset) for one in arrived):
+        raise ModelError(NOBODY_KNOWN)
     now = newest(arrived)
     found = [compare(detector, one, now, params) for one in counted(arrived, report, "comparing", "machines")]
     return verdict_of(detector, found, params)
 
 
-def check_known(detector: Detector, assets: Iterable[str]) -> None:
-    """Raise ModelError if the detector carries no reference of any of the machines."""
-    known = (detector.assets[name] for name in assets if name in detector.assets)
-    if not any(one.reference is not None for one in known):
-        raise ModelError(
-            "the model carries no reference of these machines to compare with: it does not know them, or was made by "
-            "an earlier version or from too few readings; train it again (make run, or offbeat train), with more"
-        )
+def knows(detector: Detector, asset: str) -> bool:
+    """Whether a detector carries a reference of a machine."""
+    known = detector.assets.get(asset)
+    return known is not None and known.reference is not None
 
 
 def newest(arrived: Iterable[Arrived]) -> int:

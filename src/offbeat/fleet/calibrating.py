@@ -21,7 +21,7 @@ from offbeat.fleet.engine import Engine
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Shard, shards_of
 from offbeat.fleet.stored import read_light, write_parts
-from offbeat.fleet.work import Work, each_asset, group_of, hash_of, placed, tables_hash
+from offbeat.fleet.work import Work, absolute, each_asset, group_of, hash_of, placed, tables_hash
 from offbeat.progress import Report, silent
 from offbeat.readings.assets import AssetFiles
 from offbeat.readings.folder import Folder, read_tables
@@ -89,8 +89,27 @@ def calibrate_assets(
     OffbeatError
         If no asset can be calibrated; nothing is saved.
     """
+    out, model = out.absolute(), model.absolute()
+    root = None if root is None else root.absolute()
     check_model_directory(out)
-    fleet, work = Fleet.load(model), Work(out, engine, report)
+    work = Work(out, engine, report)
+    with work.alone():
+        done = _calibrate(work, model, absolute(assets), root, changes, shard_size)
+        done.fleet.save(out)
+        work.clear()
+    return done
+
+
+def _calibrate(
+    work: Work,
+    model: Path,
+    assets: Sequence[AssetFiles],
+    root: Path | None,
+    changes: Mapping[str, Any],
+    shard_size: int | None,
+) -> Calibrated:
+    """Do all but save."""
+    fleet = Fleet.load(model)
     known, strangers = placed(fleet, assets, with_new=True)
     work.failures |= {one.asset: reason for one, reason in strangers.items()}
     scales = {name: detector.usual_scale() for name, detector in fleet.groups.items()}
@@ -110,10 +129,7 @@ def calibrate_assets(
             done |= dict.fromkeys(found, group_of(shard))
     if not done:
         raise OffbeatError(next(iter(work.failures.values()), "there are no machines to calibrate"))
-    fleet = Fleet(fleet.groups)
-    fleet.save(out)
-    work.clear()
-    return Calibrated(fleet, done, work.failures, tuple(dict.fromkeys(notes)))
+    return Calibrated(Fleet(fleet.groups), done, work.failures, tuple(dict.fromkeys(notes)))
 
 
 def _calibrate_shard(given: Given, shard: Shard, path: Path) -> None:

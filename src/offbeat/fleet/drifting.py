@@ -13,13 +13,14 @@ from pathlib import Path
 
 from offbeat.detection.fleet import Fleet, model_checksum
 from offbeat.drift.arrival import gone, read_some
-from offbeat.drift.check import Drift, check_known, compare, newest, verdict_of
+from offbeat.drift.check import NOBODY_KNOWN, Drift, compare, knows, newest, verdict_of
 from offbeat.drift.period import Period
-from offbeat.drift.verdict import RECORDING, AssetDrift
+from offbeat.drift.verdict import UNKNOWN, AssetDrift
+from offbeat.errors import ModelError, ReadingsError
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Shard, shards_of
 from offbeat.fleet.stored import read_light, read_parts, write_parts
-from offbeat.fleet.work import Work, group_of, placed, tables_hash
+from offbeat.fleet.work import Work, absolute, group_of, placed, tables_hash
 from offbeat.params import DriftParams
 from offbeat.readings.assets import AssetFiles
 
@@ -53,7 +54,7 @@ def check_fleet(
     model : Path
         Folder of a saved `Fleet`.
     assets : sequence of AssetFiles
-        A machine that is in no group of the model's counts with the first.
+        A machine that is in no group of the model's counts with the first; one that could not be compared is told so.
     params : DriftParams
     work : Work
     root : Path or None
@@ -65,17 +66,24 @@ def check_fleet(
     ------
     ModelError
         If the model carries no reference of any of the machines.
+    ReadingsError
+        If none could be read, because a table is wrong.
     """
-    fleet = Fleet.load(model)
-    known, strangers = placed(fleet, assets)
+    model, root = model.absolute(), None if root is None else root.absolute()
+    assets, fleet = absolute(assets), Fleet.load(model)
+    known, strangers = placed(fleet, assets, with_new=True)
     first = next(iter(fleet.groups))
     known += [AssetFiles(one.asset, one.files, first) for one in strangers]
+    if not any(knows(fleet.groups[one.group], one.asset) for one in known):
+        raise ModelError(NOBODY_KNOWN)
     everyone = frozenset(one.asset for one in assets) | fleet.group_of.keys()
     given = Given(model, model_checksum(model), root, everyone, params)
     shards = shards_of(known, shard_size)
     settings = f"{given.checksum} {tables_hash(root)} {params.model_dump_json()}"
     arrived = work.each(ARRIVED, "reading", partial(_read, given), shards, settings)
-    now = max((read_light(path) for path in arrived.values()), default=0)
+    if not arrived:
+        raise ReadingsError(next(iter(work.failures.values()), "there are no machines"))
+    now = max(read_light(path) for path in arrived.values())
     comparing = partial(_compare, given, arrived, now)
     read = [shard for shard in shards if shard.name in arrived]
     compared = work.each(COMPARED, "comparing", comparing, read, f"{settings} {now}")
@@ -85,13 +93,12 @@ def check_fleet(
         names = [one.asset for shard in own for one in shard.assets]
         if not own:
             continue
-        check_known(detector, names)
         found: list[Period | AssetDrift] = []
         for shard in own:
             if shard.name in compared:
                 found += read_parts(compared[shard.name])[1]
             else:
-                found += [AssetDrift(one.asset, RECORDING, (work.failures[one.asset],)) for one in shard.assets]
+                found += [AssetDrift(one.asset, UNKNOWN, (work.failures[one.asset],)) for one in shard.assets]
         lost = [] if root is None else gone(detector, names, root)
         verdicts[name] = verdict_of(detector, [*found, *(compare(detector, one, now, params) for one in lost)], params)
     return verdicts

@@ -42,7 +42,7 @@ from offbeat.fleet.steps import (
     train_group,
 )
 from offbeat.fleet.stored import read_light, read_parts
-from offbeat.fleet.work import Work, cell, group_of, hash_of, tables_hash
+from offbeat.fleet.work import Work, absolute, cell, group_of, hash_of, tables_hash
 from offbeat.lineage import data_hash, lineage_of
 from offbeat.params import Params
 from offbeat.progress import Report, Step, silent
@@ -108,8 +108,18 @@ def learn_fleet(
     OffbeatError
         If no group has a model in the end, or the same is at work already.
     """
+    out, root, assets = out.absolute(), root.absolute(), absolute(assets)
     check_model_directory(out)
     work = Work(out, engine, report)
+    with work.alone():
+        learnt = _learn(work, root, assets, params, shard_size)
+        _save(learnt, assets, out)
+        work.clear()
+    return learnt
+
+
+def _learn(work: Work, root: Path, assets: Sequence[AssetFiles], params: Params, shard_size: int | None) -> Learnt:
+    """Do all the steps but the last."""
     likes = _likes(work, root, assets, params)
     shards = [shard for shard in shards_of(assets, shard_size) if group_of(shard) in likes]
     settings = hash_of(
@@ -125,11 +135,10 @@ def learn_fleet(
     evidence = work.each(EVIDENCE, "calibrating", partial(_calibrate, commons, prepared), shards, models)
     fleet = _concluded(work, commons, hashes, shards, evidence)
     shards = [shard for shard in shards if group_of(shard) in fleet.groups and shard.name in evidence]
-    groups = _judged(work, fleet, commons, shards, prepared, models)
-    learnt = Learnt(fleet, groups, work.failures)
-    _save(learnt, assets, out)
-    work.clear()
-    return learnt
+    groups = _judged(
+        work, fleet, commons, shards, prepared, hash_of(models, *(evidence[one.name].name for one in shards))
+    )
+    return Learnt(fleet, groups, work.failures)
 
 
 def _likes(work: Work, root: Path, assets: Sequence[AssetFiles], params: Params) -> dict[str, Like]:

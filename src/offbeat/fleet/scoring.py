@@ -14,21 +14,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from pyarrow import parquet
 
 from offbeat.detection.detector import Detector
 from offbeat.detection.fleet import Fleet, model_checksum
 from offbeat.detection.reading import read_pieces
 from offbeat.detection.result import Event, ScoreResult
-from offbeat.errors import OffbeatError
+from offbeat.errors import OffbeatError, ReadingsError
 from offbeat.files import write_csv
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
-from offbeat.fleet.work import cell, group_of, placed
+from offbeat.fleet.work import absolute, cell, group_of, placed
 from offbeat.progress import Report, Step, silent
 from offbeat.readings.assets import AssetFiles
-from offbeat.reporting import ScoresFile, leading, moment_text
+from offbeat.readings.messages import count
+from offbeat.reporting import ScoresFile, in_thresholds, leading, moment_text
 
 SCORES, ASSETS, EVENTS = "scores", "assets.csv", "events.csv"
 FORMAT = "scores 1"
@@ -95,8 +97,8 @@ class Counts:
 
     def words(self) -> str:
         """Return the counts in a line."""
-        events = f"{self.n_events:,} {'event' if self.n_events == 1 else 'events'}"
-        return f"{events} in {self.n_timesteps:,} timesteps of {self.n_scored:,} machines"
+        n_timesteps, n_machines = count(self.n_timesteps, "timestep"), count(self.n_scored, "machine")
+        return f"{count(self.n_events, 'event')} in {n_timesteps} of {n_machines}"
 
 
 def is_folder(out: Path) -> bool:
@@ -134,10 +136,10 @@ def score_into(
     OffbeatError
         If the model cannot be loaded, or another run writes into the same folder.
     """
-    fleet = Fleet.load(model)
-    known, strangers = placed(fleet, assets)
+    out, model = out.absolute(), model.absolute()
+    _check_place(out)
+    known, strangers = placed(Fleet.load(model), absolute(assets))
     checksum = model_checksum(model)
-    del fleet
     results = Results(out / SCORES, "parquet")
     made: dict[str, Path | Failure] = {}
     shards = shards_of(known, shard_size)
@@ -154,21 +156,26 @@ def score_into(
 
 def outcomes_of(path: Path) -> list[Outcome]:
     """Return what became of the assets of a shard, from its file."""
-    found = json.loads(parquet.read_metadata(path).metadata[OUTCOMES.encode()])
-    return [Outcome(**{**one, "events": [EventRow(**row) for row in one["events"]]}) for one in found]
+    try:
+        found = json.loads(parquet.read_metadata(path).metadata[OUTCOMES.encode()])
+        return [Outcome(**{**one, "events": [EventRow(**row) for row in one["events"]]}) for one in found]
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise ReadingsError(f"{path}: damaged ({type(error).__name__}): remove it, and score again") from error
+
+
+def _check_place(out: Path) -> None:
+    """Raise OffbeatError if a folder holds other things than an earlier call's scores."""
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    others = sorted(names - {SCORES, ASSETS, EVENTS}) or (sorted(names) if SCORES not in names else [])
+    if others:
+        raise OffbeatError(f"{out}: holds other files ({others[0]}): give a new folder, or one of scores alone")
 
 
 def _score_shard(model: Path, checksum: str, shard: Shard, path: Path) -> None:
     """Write the scores of a shard, and what became of its assets."""
-    group = group_of(shard)
-    outcomes: list[Outcome] = []
+    detector = loaded_detector(model, group_of(shard), checksum)
     with ScoresFile(path) as file:
-        try:
-            detector = loaded_detector(model, group, checksum)
-        except OffbeatError as error:
-            outcomes = [Outcome(one.asset, group, reason=_line(error)) for one in shard.assets]
-        else:
-            outcomes = [_score_asset(detector, one, file) for one in shard.assets]
+        outcomes = [_score_asset(detector, one, file) for one in shard.assets]
         file.describe({OUTCOMES: json.dumps([asdict(one) for one in outcomes])})
 
 
@@ -199,7 +206,7 @@ def _score_asset(detector: Detector, files: AssetFiles, file: ScoresFile) -> Out
         n_timesteps=n_timesteps,
         n_scored=n_scored,
         n_alarm=n_alarm,
-        highest=highest / threshold.value if np.isfinite(highest) else None,
+        highest=in_thresholds(highest, threshold.value) if np.isfinite(highest) else None,
         events=events,
     )
 
@@ -209,7 +216,7 @@ def _event_row(result: ScoreResult, event: Event) -> EventRow:
         first=moment_text(event.first),
         last=moment_text(event.last),
         n_timesteps=event.stop - event.start,
-        peak=event.peak_score / result.threshold,
+        peak=in_thresholds(event.peak_score, result.threshold),
         channels=leading(event),
     )
 

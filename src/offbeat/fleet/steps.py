@@ -148,9 +148,9 @@ def train_group(common: Common, prepared: Sequence[Path]) -> None:
     ReadingsError
         If no asset has a window to learn from.
     """
-    lessons = _lessons(common, prepared)
+    lessons, failures = _lessons(common, prepared)
     if not lessons:
-        raise ReadingsError("no machine of the group has windows to learn from")
+        raise ReadingsError(f"no machine of the group has windows to learn from: {min(failures.values(), default='')}")
     like = common.like
     with native_chatter_muted():
         trained = load_trainer()(laid_end_to_end(lessons), like.prepare.window_size, like.params.train)
@@ -219,15 +219,17 @@ def _known(scores: Mapping[str, FloatArray], series: Series) -> FloatArray:
     return scores[series.asset]
 
 
-def _lessons(common: Common, prepared: Sequence[Path]) -> list[Lesson]:
-    """Return the lessons of all assets that have one; of every second, fourth and so on, where that is too much.
+def _lessons(common: Common, prepared: Sequence[Path]) -> tuple[list[Lesson], dict[str, str]]:
+    """Return the lessons of all assets, of every second, fourth and so on where that is too much; why some have none.
 
     No more than what is learnt from is in memory at once, and one shard.
     """
     lessons: list[Lesson] = []
+    failures: dict[str, str] = {}
     every, n_found, n_readings = 1, 0, 0
     for path in prepared:
-        ready, _ = each_asset(read_parts(path)[1], common.prepared)
+        ready, failed = each_asset(read_parts(path)[1], common.prepared)
+        failures |= failed
         for one in ready.values():
             if n_found % every == 0:
                 lesson = lesson_of(one, common.like.params.train.calendar)
@@ -237,7 +239,7 @@ def _lessons(common: Common, prepared: Sequence[Path]) -> list[Lesson]:
             if n_readings > MOST_LEARNT and len(lessons) > 1:
                 lessons, every = lessons[::2], 2 * every
                 n_readings = sum(lesson.values.size for lesson in lessons)
-    return lessons
+    return lessons, failures
 
 
 def _evidence(detector: Detector, prepared: Prepared) -> Evidence:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +16,7 @@ from offbeat.detection.fleet import Fleet
 from offbeat.errors import ModelError, OffbeatError
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.shards import Results, Shard, each_shard
+from offbeat.locks import lock_file
 from offbeat.preparation import Survey
 from offbeat.progress import Report, Step
 from offbeat.readings.assets import AssetFiles
@@ -56,6 +59,19 @@ class Work:
             n_done += len(shard.assets)
             self.report(Step(say, n_done, total, "machines"))
         return made
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out of the folder.
+
+        Raises
+        ------
+        OffbeatError
+            If another is at work there.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with lock_file(self.directory / "lock", f"process {os.getpid()}", timeout_s=0.0, say=lambda _: None):
+            yield
 
     def clear(self) -> None:
         """Remove the folder: what came of the work stands."""
@@ -116,6 +132,11 @@ def placed(
         except ModelError as error:
             strangers[one] = str(error)
     return found, strangers
+
+
+def absolute(assets: Iterable[AssetFiles]) -> list[AssetFiles]:
+    """Return the assets with paths that mean the same wherever a worker stands."""
+    return [replace(one, files=tuple(file.absolute() for file in one.files)) for one in assets]
 
 
 def cell(value: object) -> object:
