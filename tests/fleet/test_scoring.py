@@ -168,7 +168,7 @@ def test_a_damaged_result_is_named_with_the_remedy(assets, model, tmp_path):
     scored(folder, model, out)
     [path] = (out / "scores").glob("*.parquet")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ReadingsError, match="damaged .*: remove it, and score again"):
+    with pytest.raises(ReadingsError, match=r"damaged .*: remove it, and score again"):
         scored(folder, model, out)
 
 
