@@ -1,5 +1,6 @@
 """What a detector keeps of its readings: which rows count for what, and that it comes back as it was."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_a_saved_reference_is_read_where_somebody_looks_at_it(make_detector, mak
             loaded.assets[asset].reference.chunks.statistics, known.reference.chunks.statistics, rtol=1e-6
         )
     assert len(read) == 1
+
+
+def test_a_pickled_reference_takes_no_other_along(make_detector, make_series, tmp_path):
+    sizes = []
+    detector = make_detector(make_series(1400))
+    for number in range(2, 5):
+        detector.calibrate(make_series(1400, asset=f"pump-{number}", seed=number)).save(tmp_path / "model")
+        one = Detector.load(tmp_path / "model").assets["pump-1"].reference
+        content = pickle.dumps(one)
+        np.testing.assert_array_equal(pickle.loads(content).chunks.statistics, one.chunks.statistics)
+        sizes.append(len(content))
+    assert len(set(sizes)) == 1
 
 
 def test_a_reference_of_another_detector_is_not_taken_for_it(make_detector, make_series, tmp_path):

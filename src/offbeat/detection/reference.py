@@ -101,6 +101,10 @@ class StoredReference(Reference):
         vars(self).update(vars(vars(self)["_read"]()))
         return vars(self)[name]
 
+    def __reduce__(self) -> tuple[type[Reference], tuple[Any, ...]]:
+        """Pickle this reference alone, not all of the file that it is read from."""
+        return Reference, tuple(getattr(self, name) for name in Reference.__dataclass_fields__)
+
 
 def references_to_bytes(references: Mapping[str, Reference]) -> bytes:
     """Return the references of assets of one detector as the bytes of an .npz file, the same for the same numbers.
