@@ -101,6 +101,7 @@ def test_a_pickled_reference_takes_no_other_along(make_detector, make_series, tm
     for number in range(2, 5):
         detector.calibrate(make_series(1400, asset=f"pump-{number}", seed=number)).save(tmp_path / "model")
         one = Detector.load(tmp_path / "model").assets["pump-1"].reference
+        assert one.until  # looked at
         content = pickle.dumps(one)
         np.testing.assert_array_equal(pickle.loads(content).chunks.statistics, one.chunks.statistics)
         sizes.append(len(content))
