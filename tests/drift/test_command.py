@@ -63,7 +63,7 @@ def test_it_shows_how_far_it_is(place: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("offbeat.progress.Lines.__call__", lambda _, step: steps.append(step))
     invoke(place / "readings", "--model", place / "model", "--out", place / "out")
     ends = [(step.work, step.done, step.unit) for step in steps if step.done == step.total]
-    assert ends == [("reading", 3, "files"), ("comparing", 3, "machines"), ("drawing", 1, "pages")]
+    assert ends == [("reading", 3, "machines"), ("comparing", 3, "machines"), ("drawing", 1, "pages")]
 
 
 def test_results_do_not_go_among_the_readings_or_into_a_file(place: Path) -> None:
