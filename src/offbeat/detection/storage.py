@@ -190,8 +190,9 @@ def _checked_files(directory: Path) -> tuple[dict[str, bytes], dict[str, str]]:
         sums = json.loads((directory / CHECKSUMS).read_bytes())
         if not isinstance(sums, dict):
             raise ValueError(f"holds a {type(sums).__name__}, not an object")
-        optional = {name for name in (LENT, REFERENCE) if name in sums or (directory / name).exists()}
-        names = (MODEL, CARD, PROFILES, *(optional - {REFERENCE}))
+        # one of an earlier format has other files: its card says so, before they are missed
+        optional = {name for name in (PROFILES, LENT, REFERENCE) if name in sums or (directory / name).exists()}
+        names = (MODEL, CARD, *(optional - {REFERENCE}))
         files = {name: (directory / name).read_bytes() for name in names}
         found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         if REFERENCE in optional:
