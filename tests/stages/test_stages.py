@@ -101,7 +101,7 @@ def test_each_file_stands_where_it_should_and_nothing_else(done):
         *(f"model/{name}" for name in ("training.json", "loss.csv")),
         *(
             f"detector/{name}"
-            for name in ("model.onnx", "detector.json", "profiles.npy", "reference.npz", "checksums.json")
+            for name in ("model.onnx", "detector.json", "profiles.npy", "lent.npy", "reference.npz", "checksums.json")
         ),
         *(f"scores/pump-{k}.parquet" for k in (0, 1)),
         *("metrics.json", "precision_recall.csv", "report.html"),
