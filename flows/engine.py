@@ -25,7 +25,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from offbeat.errors import OffbeatError
 from offbeat.fleet.engine import Engine, Failure, Local, attempt, engine_of, killed
-from offbeat.fleet.processes import TRIES, Killed, in_processes, threads, training_places
+from offbeat.fleet.processes import TRIES, Killed, Standing, threads, training_places
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -98,8 +98,8 @@ class Seats:
     """Processes, each of which works for one thread at a time."""
 
     def __init__(self, places: Sequence[Mapping[str, str]], *, fresh: bool = False) -> None:
-        self._seats = [_Seat(place, fresh=fresh) for place in places]
-        self._free: SimpleQueue[_Seat] = SimpleQueue()
+        self._seats = [Standing[Piece, Any](attempt, operator.call, place, fresh=fresh) for place in places]
+        self._free: SimpleQueue[Standing[Piece, Any]] = SimpleQueue()
         for seat in self._seats:
             self._free.put(seat)
 
@@ -107,15 +107,15 @@ class Seats:
         """Return what a work makes of an item, in the first process that is free."""
         seat = self._free.get()
         try:
-            outcome: Result | Failure = seat.do(Piece(work, item))
-            return outcome
+            outcome = seat.ask(Piece(work, item))
+            return killed(item, outcome.times, outcome.how) if isinstance(outcome, Killed) else outcome
         finally:
             self._free.put(seat)
 
     def close(self) -> None:
         """End the processes."""
         for seat in self._seats:
-            seat.outcomes.close()
+            seat.end()
 
 
 @dataclass(frozen=True)
@@ -131,20 +131,6 @@ class Piece:
 
     def __str__(self) -> str:
         return str(self.item)
-
-
-class _Seat:
-    """A process that works on one item after another, and is replaced when it is killed."""
-
-    def __init__(self, place: Mapping[str, str], *, fresh: bool) -> None:
-        self._given: list[Piece] = []
-        pieces = iter(self._given.pop, None)  # asked for one only when it was given one
-        self.outcomes = in_processes(attempt, operator.call, pieces, [place], fresh=fresh)
-
-    def do(self, piece: Piece) -> Any:
-        self._given.append(piece)
-        _, outcome = next(self.outcomes)
-        return killed(piece, outcome.times, outcome.how) if isinstance(outcome, Killed) else outcome
 
 
 class OnRay:

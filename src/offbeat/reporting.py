@@ -75,6 +75,11 @@ def learning_warning(explained_variance: float) -> str:
     )
 
 
+def is_folder(out: Path) -> bool:
+    """Whether a place for results is that of a folder, not of a file."""
+    return out.is_dir() or not out.suffix
+
+
 def check_out(out: Path, readings: Sequence[Path] = (), suffixes: Sequence[str] = (".csv", ".parquet")) -> None:
     """Raise OffbeatError if results cannot be written to `out`: before the work, not after it.
 

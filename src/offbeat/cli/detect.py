@@ -48,7 +48,7 @@ def score(
     every machine and events.csv. One that cannot be scored is named there and stops no other; the exit status is 1
     then. What an earlier call left there, of the same readings and model, is not done again.
     """
-    from offbeat.fleet.scoring import is_folder
+    from offbeat.reporting import check_out, events_table, is_folder, written
 
     if out is not None and is_folder(out):
         _score_into(out, readings, model, engine, workers)
@@ -56,7 +56,6 @@ def score(
     if engine is not EngineName.local or workers is not None:
         raise ParamsError("--engine and --workers score many machines at once into a folder: give a folder to --out")
     from offbeat.detection.fleet import Fleet
-    from offbeat.reporting import check_out, events_table, written
 
     if out is not None:
         check_out(out, readings)

@@ -164,7 +164,7 @@ def _commons(
     commons, hashes = {}, {}
     for name in _groups(shards):
         known: dict[str, tuple[str, Measured]] = {}
-        paths = [prepared[shard.name] for shard in shards if group_of(shard) == name]
+        paths = [prepared[shard.name] for shard in _of(name, shards)]
         for path in paths:
             found, failures = read_light(path)
             known |= found
@@ -182,12 +182,12 @@ def _train(
 ) -> list[Shard]:
     """Train the models that are not there yet; return the shards whose group has one."""
     names = [name for name, common in commons.items() if not (common.model / TRAINING).exists()]
-    paths = {name: [prepared[shard.name] for shard in shards if group_of(shard) == name] for name in names}
+    paths = {name: [prepared[shard.name] for shard in _of(name, shards)] for name in names}
     work.report(Step("training", 0, len(names), "groups"))
     trained = set(commons) - set(names)
     for done, (name, result) in enumerate(work.engine.learn(partial(_train_one, commons, paths), names), start=1):
         if isinstance(result, Failure):
-            work.fail([one for shard in shards if group_of(shard) == name for one in shard.assets], result.reason)
+            work.fail([one for shard in _of(name, shards) for one in shard.assets], result.reason)
         else:
             trained.add(name)
         work.report(Step("training", done, len(names), "groups"))
@@ -205,8 +205,8 @@ def _concluded(
     detectors: dict[str, Detector] = {}
     for name in _groups(shards):
         common, found = commons[name], []
-        for shard in shards:
-            if group_of(shard) == name and shard.name in evidence:
+        for shard in _of(name, shards):
+            if shard.name in evidence:
                 failures, parts = read_parts(evidence[shard.name])
                 work.failures |= failures
                 found += parts
@@ -218,7 +218,7 @@ def _concluded(
                 conclude(detector, found)
                 detectors[name] = detector
         except OffbeatError as error:
-            work.fail([one for shard in shards if group_of(shard) == name for one in shard.assets], str(error))
+            work.fail([one for shard in _of(name, shards) for one in shard.assets], str(error))
     return Fleet(_any_left(detectors, work))
 
 
@@ -230,10 +230,9 @@ def _thresholds(
     for name, detector in fleet.groups.items():
         own = {asset: known.threshold for asset, known in detector.assets.items()}
         spans: dict[str, dict[str, CalibrationSpan]] = {}
-        for shard in shards:
-            if group_of(shard) == name:
-                for method, found in read_light(scored[shard.name]).items():
-                    spans.setdefault(method, {}).update(found)
+        for shard in _of(name, shards):
+            for method, found in read_light(scored[shard.name]).items():
+                spans.setdefault(method, {}).update(found)
         others = {method: detector.choose_thresholds(list(of_assets.values())) for method, of_assets in spans.items()}
         chosen[name] = {method: dict(zip(spans[method], found, strict=True)) for method, found in others.items()}
         chosen[name][detector.method] = own
@@ -260,7 +259,7 @@ def _judged(
         name: _learnt(
             commons[name],
             detector,
-            [judged[one.name] for one in shards if group_of(one) == name and one.name in judged],
+            [judged[one.name] for one in _of(name, shards) if one.name in judged],
         )
         for name, detector in fleet.groups.items()
     }
@@ -356,6 +355,11 @@ def _groups(shards: Iterable[Shard]) -> list[str]:
 
 def _model_parts(common: Common) -> tuple[str, bytes]:
     return common.model.name, (common.model / GRAPH).read_bytes()
+
+
+def _of(name: str, shards: Iterable[Shard]) -> list[Shard]:
+    """Return the shards of a group."""
+    return [shard for shard in shards if group_of(shard) == name]
 
 
 def _words(name: str, like: Like) -> str:

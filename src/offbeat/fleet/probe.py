@@ -9,7 +9,6 @@ import pickle
 import resource
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from offbeat.fleet.engine import Failure, attempt, killed
-from offbeat.fleet.processes import Killed, in_processes, threads
+from offbeat.fleet.processes import Killed, Standing, threads
 from offbeat.fleet.shards import Shard
 from offbeat.fleet.stored import read_light
 from offbeat.fleet.work import group_of
@@ -189,17 +188,14 @@ class Hand:
 
     def __init__(self, workers: int) -> None:
         self.started: list[Time] = []
-        self._waiting: deque[Any] = deque()
-        self._running = in_processes(_timed, None, self._asked(), [threads(workers)])
+        self._running = Standing[Any, _Took](_timed, None, threads(workers))
 
     def ask(self, work: Callable[[Any], Any], item: Any) -> _Took:
         """Return what comes of a work on an item, and what it took."""
         begin = time.perf_counter()
-        self._waiting.append((work, item))
-        _, found = next(self._running)
+        found = self._running.ask((work, item))
         if isinstance(found, Killed):
             return _Took(killed(item, found.times, found.how), NONE, 0, 0.0)
-        assert isinstance(found, _Took)
         if not self.started:
             spent_s = time.perf_counter() - begin
             self.started.append(Time(spent_s - found.took.clock_s, found.started_cpu_s))
@@ -207,11 +203,7 @@ class Hand:
 
     def end(self) -> None:
         """End the process."""
-        self._running.close()
-
-    def _asked(self) -> Iterator[Any]:
-        while self._waiting:
-            yield self._waiting.popleft()
+        self._running.end()
 
 
 def peak_bytes(process: int | str = "self") -> int:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -118,6 +119,26 @@ def in_processes(
     finally:
         for worker in workers:
             worker.end()
+
+
+class Standing(Generic[Item, Outcome]):
+    """One process of `in_processes`, whose parameters these are, that stands ready for one item after another."""
+
+    def __init__(
+        self, do: Callable[[Work, Item], Outcome], work: Work, place: Mapping[str, str], *, fresh: bool = False
+    ) -> None:
+        self._asked: deque[Item] = deque()
+        items = iter(self._asked.popleft, None)  # taken only when there is one
+        self._outcomes = in_processes(do, work, items, [place], fresh=fresh)
+
+    def ask(self, item: Item) -> Outcome | Killed:
+        """Return what the process makes of an item."""
+        self._asked.append(item)
+        return next(self._outcomes)[1]
+
+    def end(self) -> None:
+        """End the process."""
+        self._outcomes.close()
 
 
 _NOTHING: Any = object()

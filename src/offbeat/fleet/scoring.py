@@ -26,8 +26,8 @@ from offbeat.files import write_csv
 from offbeat.fleet.engine import Engine, Failure
 from offbeat.fleet.loaded import loaded_detector
 from offbeat.fleet.shards import Results, Shard, each_shard, shards_of
-from offbeat.fleet.work import absolute, cell, group_of, placed
-from offbeat.progress import Report, Step, silent
+from offbeat.fleet.work import absolute, cell, group_of, in_machines, placed
+from offbeat.progress import Report, silent
 from offbeat.readings.assets import AssetFiles
 from offbeat.readings.messages import count
 from offbeat.reporting import ScoresFile, in_thresholds, leading, moment_text
@@ -101,11 +101,6 @@ class Counts:
         return f"{count(self.n_events, 'event')} in {n_timesteps} of {n_machines}"
 
 
-def is_folder(out: Path) -> bool:
-    """Whether a place for scores is that of a folder, not of a file."""
-    return out.is_dir() or not out.suffix
-
-
 def score_into(
     out: Path,
     model: Path,
@@ -143,13 +138,9 @@ def score_into(
     results = Results(out / SCORES, "parquet")
     made: dict[str, Path | Failure] = {}
     shards = shards_of(known, shard_size)
-    report(Step("scoring", 0, len(assets), "machines"))
-    n_done = 0
-    settings = f"{FORMAT} {checksum}"
-    for shard, result in each_shard(engine, partial(_score_shard, model, checksum), shards, results, settings):
+    work, settings = partial(_score_shard, model, checksum), f"{FORMAT} {checksum}"
+    for shard, result in each_shard(engine, work, shards, results, settings, in_machines(report, "scoring")):
         made[shard.name] = result
-        n_done += len(shard.assets)
-        report(Step("scoring", n_done, len(assets), "machines"))
     outcomes = partial(_outcomes, shards, made, strangers)
     return _write_tables(out, outcomes)
 

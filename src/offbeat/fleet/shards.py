@@ -154,7 +154,12 @@ class Results:
 
 
 def each_shard(
-    engine: Engine, work: Callable[[Shard, Path], None], shards: Sequence[Shard], results: Results, settings: str
+    engine: Engine,
+    work: Callable[[Shard, Path], None],
+    shards: Sequence[Shard],
+    results: Results,
+    settings: str,
+    report: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[tuple[Shard, Path | Failure]]:
     """Yield each shard and its result, as they are ready; what is there already is not made again.
 
@@ -168,18 +173,24 @@ def each_shard(
         Of this work alone.
     settings : str
         See `result_key`.
+    report : callable, optional
+        Takes how many assets are done, and how many there are.
 
     Raises
     ------
     OffbeatError
         If another run is at work on the same results.
     """
+    n_done, total = 0, sum(len(shard.assets) for shard in shards)
+    report(n_done, total)
     with results.alone():
         current = []
         for shard, made in engine.run(partial(_result, work, results, settings), shards):
             if isinstance(made, Path):
                 current.append(made)
             yield shard, made
+            n_done += len(shard.assets)
+            report(n_done, total)
         results.forget_others(current)
 
 

@@ -48,16 +48,12 @@ class Work:
     ) -> dict[str, Path]:
         """Do a step for each shard; return its results by the shard's name. A shard that fails fails all its assets."""
         made: dict[str, Path] = {}
-        n_done, total = 0, sum(len(shard.assets) for shard in shards)
-        self.report(Step(say, 0, total, "machines"))
-        results = Results(self.directory / step, "pickle")
-        for shard, result in each_shard(self.engine, work, shards, results, f"{step} {settings}"):
+        results, settings = Results(self.directory / step, "pickle"), f"{step} {settings}"
+        for shard, result in each_shard(self.engine, work, shards, results, settings, in_machines(self.report, say)):
             if isinstance(result, Failure):
                 self.fail(shard.assets, result.reason)
             else:
                 made[shard.name] = result
-            n_done += len(shard.assets)
-            self.report(Step(say, n_done, total, "machines"))
         return made
 
     @contextmanager
@@ -80,6 +76,11 @@ class Work:
     def fail(self, assets: Iterable[AssetFiles], reason: str) -> None:
         """Say why assets have no result; what was said of one before stays."""
         self.failures = {one.asset: reason for one in assets} | self.failures
+
+
+def in_machines(report: Report, work: str) -> Callable[[int, int], None]:
+    """Return what tells a report how many machines a work has done, of how many."""
+    return lambda done, total: report(Step(work, done, total, "machines"))
 
 
 def group_of(shard: Shard) -> str:
