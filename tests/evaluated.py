@@ -14,19 +14,18 @@ from offbeat.readings.folder import Folder
 from offbeat.readings.series import Series
 from offbeat.readings.spans import Span
 
-PARAMS = load_params(
-    changes={
-        "prepare": {"window_size": 8, "held_out_share": 0.25},
-        "calibrate": {
-            "delay": 3,
-            "smoothing": 4,
-            "merge_gap": 2,
-            "false_alarms_per_week": 30,
-            "false_alarms_per_10000_timesteps": 300,
-        },
-        "evaluate": {"max_buffer": 4, "n_components": 2},
-    }
-)
+CHANGES = {
+    "prepare": {"window_size": 8, "held_out_share": 0.25},
+    "calibrate": {
+        "delay": 3,
+        "smoothing": 4,
+        "merge_gap": 2,
+        "false_alarms_per_week": 30,
+        "false_alarms_per_10000_timesteps": 300,
+    },
+    "evaluate": {"max_buffer": 4, "n_components": 2},
+}
+PARAMS = load_params(changes=CHANGES)
 EPOCHS = [(1, 0.9, 0.8), (2, 0.6, 0.7)]
 
 

@@ -1,23 +1,13 @@
 """Small fleets in folders, and an engine that works in this process alone."""
 
 import pandas as pd
+from evaluated import CHANGES
 
 from offbeat.fleet.engine import attempt
 from offbeat.params import load_params
 from offbeat.readings.layout import write_readings
 
-SMALL = {
-    "prepare": {"window_size": 8, "held_out_share": 0.25},
-    "train": {"model": "row_pca", "linear_size": 1},
-    "calibrate": {
-        "delay": 3,
-        "smoothing": 4,
-        "merge_gap": 2,
-        "false_alarms_per_week": 30,
-        "false_alarms_per_10000_timesteps": 300,
-    },
-    "evaluate": {"max_buffer": 4, "n_components": 2},
-}
+SMALL = {**CHANGES, "train": {"model": "row_pca", "linear_size": 1}}
 PARAMS = load_params(changes=SMALL)
 
 
